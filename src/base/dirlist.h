@@ -1,0 +1,46 @@
+/* base/dirlist.h: one directory, read and sorted by the key that its entries will have: '/' is appended to
+ * directories, and LINK_SUFFIX to links when asked for, so that walking directories in this order gives
+ * the order in which S3 lists keys. A directory that is larger than the memory limit is sorted in runs in
+ * an unlinked temporary file and merged while it is read, so memory stays flat.
+ * Owner: the caller. Threads: one at a time; may be handed over. */
+#pragma once
+
+#include "base/attr.h"
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct dirlist_entry {
+    const char *name; /* valid until the next dirlist_next() */
+    uint32_t name_len;
+    enum entry_kind kind;
+    int sys;          /* ENTRY_UNREADABLE: why, an errno */
+    uint32_t mode;    /* whole st_mode */
+    uint32_t uid, gid;
+    uint32_t nlink;
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+    uint64_t dev, ino;
+};
+struct dirlist_options {
+    bool follow_links;    /* look through symbolic links; a dangling one stays a link */
+    bool suffix_links;    /* sort links as NAME.rclonelink */
+    size_t memory_bytes;  /* 0: the default, 16 MiB */
+    const char *temp_dir; /* where a large directory is sorted; NULL: $TMPDIR or /tmp */
+};
+struct dirlist;
+/* Read all of dir_fd (the descriptor stays the caller's). */
+CHECKED int dirlist_read(struct dirlist **ret_list, int dir_fd,
+                         const struct dirlist_options *options, struct err *err);
+/* 1 and *ret_entry, 0 at the end, -1 when the temporary file cannot be read. */
+CHECKED int dirlist_next(struct dirlist *list, struct dirlist_entry *ret_entry, struct err *err);
+uint64_t dirlist_count(const struct dirlist *list);  /* all entries */
+size_t dirlist_memory(const struct dirlist *list);   /* bytes held */
+bool dirlist_spilled(const struct dirlist *list);
+/* Read again from the first entry. */
+CHECKED int dirlist_rewind(struct dirlist *list, struct err *err);
+void dirlist_free(struct dirlist *list);
+/* Order of two names as dirlist sorts them. */
+int dirlist_compare(const char *a, size_t a_len, const char *a_suffix, const char *b, size_t b_len,
+                    const char *b_suffix);

@@ -1,0 +1,164 @@
+/* store/store.h: the driver contract. A store is one opened place (a bucket or a directory) that holds
+ * objects under keys. Every driver passes tests/unit/store/contract.c, which is the definition; limits are
+ * data, so nobody asks "is this S3?".
+ * Keys are bytes without NUL. Listing order is that of memcmp on whole keys, as S3 lists.
+ * Owner:   the caller opens and closes; all strings passed in stay the caller's.
+ * Threads: a store may be used by many threads at once; every call is blocking and ends by itself (stall
+ *          limit, stop flag).
+ * Errors:  ERR_ABSENT, ERR_DENIED, ERR_AUTH, ERR_CONFLICT (if_absent), ERR_CHANGED (the body did not hold
+ *          still, or if_match), ERR_CORRUPT, ERR_LIMIT, ERR_NET/ERR_BUSY/ERR_SERVER (trying again can
+ *          help), ERR_LOCAL, ERR_STOPPED. */
+#pragma once
+
+#include "base/attr.h"
+#include "base/body.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_ETAG_MAX 72  /* S3: 32 hexadecimal digits, "-", 5 digits, quotes; with room */
+#define STORE_TOKEN_MAX 512
+#define STORE_KEY_MAX 65536 /* bytes in a key, any driver; a driver's own limit is in store_limits */
+
+struct store_limits {
+    uint64_t max_object_bytes;
+    uint64_t max_put_bytes;  /* larger objects go in parts */
+    uint64_t min_part_bytes; /* all but the last; 0 = no parts at all */
+    uint64_t part_bytes;     /* the size to prefer */
+    uint64_t max_part_bytes;
+    uint32_t max_parts; /* S3 caps parts at 10,000 */
+    uint32_t max_key_bytes;
+    uint32_t max_component_bytes; /* of one path component; 0 = no limit */
+    uint32_t max_meta_bytes;      /* user metadata: names and values together (S3: 2,048) */
+    uint32_t max_delete_count;    /* keys in one delete call */
+    uint32_t transfers;           /* a good number of requests at once */
+    bool is_tree;     /* keys are paths: no `a` beside `a/b`; directories exist by themselves and
+                         keep mode and times */
+    bool lists_attr;  /* a listing carries kind, mode, owner and mtime as they were put */
+    bool is_staged;   /* put() and commit() become visible and durable only with commit_batch() */
+    bool keeps_data;  /* false for null: what was put cannot be read */
+};
+
+struct store_meta { /* --metadata k=v */
+    const char *name, *value;
+};
+
+struct store_options {
+    const struct stop *stop; /* may be NULL */
+    bool create;             /* make the bucket or root directory when it is missing */
+};
+
+/* An object as head() and list() tell it. */
+struct object {
+    struct buf key;
+    uint64_t size_bytes;
+    struct attr attr;          /* what is recorded with it; kind ENTRY_UNKNOWN when nothing is */
+    int64_t stored_ns;         /* when the store got it, 0 = unknown */
+    char etag[STORE_ETAG_MAX]; /* the store's identity of this content, "" = none */
+};
+void object_done(struct object *object);
+
+struct store_put {
+    const char *key;        /* ending in '/': a directory; its body is empty */
+    const char *tag;        /* unique for this entry of this process; names what a kill leaves behind */
+    const struct attr *attr; /* recorded with the object; for parts given to begin() */
+    const struct store_meta *meta;
+    size_t meta_count;
+    bool if_absent; /* ERR_CONFLICT instead of replacing */
+};
+struct store_result {
+    char etag[STORE_ETAG_MAX];
+};
+struct store_part { /* a finished part; the journal keeps these */
+    uint32_t number; /* from 1 */
+    uint64_t size_bytes;
+    uint64_t crc64;
+    char etag[STORE_ETAG_MAX];
+};
+struct store_staged { /* one object to be made visible by commit_batch() */
+    const char *key, *tag;
+    bool if_absent;
+    struct err err; /* out; an item whose err is set on entry is passed over */
+};
+
+struct store;
+struct store_list; /* a listing in progress; owned by the caller, belongs to one thread */
+
+struct store_driver {
+    const char *scheme; /* "file" */
+    const char *help;   /* "file:/DIR" and one line of what it is */
+
+    /* `path` is the location behind "scheme:"; what it names becomes the root of all keys. */
+    int (*open)(struct store **ret_store, const char *path, const struct store_options *options,
+                struct err *err);
+    void (*close)(struct store *store);
+
+    /* The key under which the relative path `rel` (source bytes, '/' between components, one at the end
+     * of directories) is stored. ERR_LIMIT names the rule that refuses it. */
+    int (*map_key)(struct store *store, const char *rel, struct buf *ret_key, struct err *err);
+    /* The reverse, for get: the relative path of a key. */
+    int (*unmap_key)(struct store *store, const char *key, struct buf *ret_rel, struct err *err);
+
+    int (*head)(struct store *store, const char *key, struct object *ret_object, struct err *err);
+    /* Keys that begin with `prefix` and are greater than `start_after` ("" = from the first). With
+     * `delimited`, what lies below the next '/' behind the prefix is one entry, "dir/". */
+    int (*list_open)(struct store_list **ret_list, struct store *store, const char *prefix,
+                     const char *start_after, bool delimited, struct err *err);
+    /* 1 and *object (filled over, caller releases it once at the end), 0 at the end, -1. */
+    int (*list_next)(struct store_list *list, struct object *object, struct err *err);
+    void (*list_close)(struct store_list *list);
+
+    /* Bytes offset … offset+length-1 into the sink (length UINT64_MAX: to the end). if_match: an etag, or
+     * "" for any; ERR_CHANGED when it is another one now. */
+    int (*get)(struct store *store, const char *key, uint64_t offset_bytes, uint64_t length_bytes,
+               const char *if_match, struct sink *sink, struct err *err);
+
+    int (*put)(struct store *store, const struct store_put *put, struct body *body,
+               struct store_result *ret_result, struct err *err);
+    /* A large object: begin gives a token that the journal keeps, so that any later process can add
+     * parts, commit or abort. Parts may come in any order and at the same time; one that succeeded is
+     * durable. commit gets all parts, by number, and the CRC of the whole in attr. */
+    int (*begin)(struct store *store, const struct store_put *put, uint64_t size_bytes,
+                 char ret_token[STORE_TOKEN_MAX], struct err *err);
+    int (*part)(struct store *store, const struct store_put *put, const char *token,
+                uint32_t number, uint64_t offset_bytes, struct body *body,
+                struct store_part *ret_part, struct err *err);
+    int (*commit)(struct store *store, const struct store_put *put, const char *token,
+                  const struct store_part *parts, size_t count, struct store_result *ret_result,
+                  struct err *err);
+    int (*abort)(struct store *store, const char *key, const char *token, struct err *err);
+
+    /* Make staged objects visible and durable, many at once (and, for catalogues, registered). Errors
+     * are in the items. A no-op for drivers whose put() does it all. */
+    void (*commit_batch)(struct store *store, struct store_staged *items, size_t count);
+    /* Remove what put() with this key and tag, or begin() without commit, left when the process was
+     * killed. Nothing there is success. */
+    int (*clean)(struct store *store, const char *key, const char *tag, struct err *err);
+    /* Set mode, owner and times of an existing object (is_tree: directories, after their content). */
+    int (*set_attr)(struct store *store, const char *key, const struct attr *attr, struct err *err);
+
+    int (*copy)(struct store *store, const char *from_key, const struct store_put *put,
+                struct store_result *ret_result, struct err *err);
+    /* Absent keys count as deleted. errs[i].kind ERR_NONE when keys[i] is gone. */
+    int (*remove)(struct store *store, const char *const *keys, size_t count, struct err *errs,
+                  struct err *err);
+    /* Is the place there and usable? Leaves nothing behind. */
+    int (*probe)(struct store *store, struct err *err);
+};
+
+/* Every store begins with this. */
+struct store {
+    const struct store_driver *driver;
+    struct store_limits limits;
+};
+
+/* The driver for a scheme, NULL if there is none; and all of them, ended by NULL. */
+const struct store_driver *store_driver_by_scheme(const char *scheme);
+const struct store_driver *const *store_drivers(void);
+
+/* max(8 MiB, size / 9,000, the store's minimum), or the store's preferred size when that is larger. */
+uint64_t store_part_bytes(const struct store_limits *limits, uint64_t size_bytes);
