@@ -102,9 +102,12 @@ int err_at(struct err *err, const char *fmt, ...)
     size_t keep = used;
     if (keep + 2 + cause_bytes >= sizeof text)
         keep = cause_bytes + 3 < sizeof text ? sizeof text - cause_bytes - 3 : 0;
-    char joined[sizeof err->text];
-    snprintf(joined, sizeof joined, "%.*s: %s", (int)keep, text, err->text);
-    memcpy(err->text, joined, sizeof joined);
+    text[keep] = '\0';
+    char cause[sizeof err->text];
+    memcpy(cause, err->text, sizeof cause);
+    const size_t room = sizeof err->text - 1 - keep;
+    memcpy(err->text, text, keep);
+    snprintf(err->text + keep, room + 1, ": %.*s", (int)(room - 2), cause);
     return -1;
 }
 
