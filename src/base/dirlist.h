@@ -38,8 +38,9 @@ CHECKED int dirlist_next(struct dirlist *list, struct dirlist_entry *ret_entry, 
 uint64_t dirlist_count(const struct dirlist *list);  /* all entries */
 size_t dirlist_memory(const struct dirlist *list);   /* bytes held */
 bool dirlist_spilled(const struct dirlist *list);
-/* Read again from the first entry. */
-CHECKED int dirlist_rewind(struct dirlist *list, struct err *err);
+/* Look ahead, independent of dirlist_next(): the next directory at or behind *cursor (0 at first), or NULL.
+ * Always NULL for a spilled list. */
+const char *dirlist_next_dir(const struct dirlist *list, size_t *cursor);
 void dirlist_free(struct dirlist *list);
 /* Order of two names as dirlist sorts them. */
 int dirlist_compare(const char *a, size_t a_len, const char *a_suffix, const char *b, size_t b_len,

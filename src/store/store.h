@@ -113,9 +113,11 @@ struct store_driver {
     void (*list_close)(struct store_list *list);
 
     /* Bytes offset … offset+length-1 into the sink (length UINT64_MAX: to the end). if_match: an etag, or
-     * "" for any; ERR_CHANGED when it is another one now. */
+     * "" for any; ERR_CHANGED when it is another one now. ret_object (may be NULL; filled over, the caller
+     * releases it) is what head() would say of the very object that the bytes are from. */
     int (*get)(struct store *store, const char *key, uint64_t offset_bytes, uint64_t length_bytes,
-               const char *if_match, struct sink *sink, struct err *err);
+               const char *if_match, struct sink *sink, struct object *ret_object,
+               struct err *err);
 
     int (*put)(struct store *store, const struct store_put *put, struct body *body,
                struct store_result *ret_result, struct err *err);
