@@ -1,0 +1,31 @@
+#include "cli/command.h"
+
+#include "base/ban.h"
+#include "cli/rows.h"
+
+static int run(const struct settings *settings, char **operands, size_t operand_count,
+               struct err *err)
+{
+    (void)settings;
+    (void)operands;
+    (void)operand_count;
+    return err_set(err, ERR_USAGE, "not there yet");
+}
+
+const struct command cmd_get = {
+    .name = "get",
+    .synopsis = { "LOC... DIR", "--to FILE LOC" },
+    .summary = "fetch objects into a directory",
+    .operand_min = 1,
+    .operand_max = COMMAND_OPERANDS_ANY,
+    .tables = { rows_keep_name, rows_get, rows_filter, rows_dry_run, rows_compare, rows_job,
+                rows_batches, rows_transfer, rows_progress, rows_json, rows_common },
+    .examples = {
+        { "Fetch all that lies below a key", "lade get file:/store/run7 results" },
+        { "Fetch one object under another name",
+          "lade get --to first.fits file:/store/run7/a.fits" },
+        { "Fetch by wildcard", "lade get --glob 'file:/store/run*/a.fits' results" },
+    },
+    .prose = "get.md",
+    .run = run,
+};

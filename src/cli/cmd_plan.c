@@ -1,0 +1,32 @@
+#include "cli/command.h"
+
+#include "base/ban.h"
+#include "cli/rows.h"
+
+static int run(const struct settings *settings, char **operands, size_t operand_count,
+               struct err *err)
+{
+    (void)settings;
+    (void)operands;
+    (void)operand_count;
+    return err_set(err, ERR_USAGE, "not there yet");
+}
+
+const struct command cmd_plan = {
+    .name = "plan",
+    .synopsis = { "SRC... DEST" },
+    .summary = "plan a put without moving anything",
+    .operand_min = 2,
+    .operand_max = COMMAND_OPERANDS_ANY,
+    .tables = { rows_keep_name, rows_filter, rows_source, rows_links, rows_dry_run, rows_put,
+                rows_compare, rows_digest, rows_job, rows_batches, rows_transfer, rows_crawl,
+                rows_progress, rows_json, rows_common },
+    .examples = {
+        { "Make a job, look at it, and run it",
+          "lade plan --job run7.job results file:/store/run7" },
+        { "Tell which entries would be moved, and why the others would not",
+          "lade plan --dry-run -v --exclude '*.tmp' results file:/store/run7" },
+    },
+    .prose = "plan.md",
+    .run = run,
+};

@@ -1,0 +1,34 @@
+#include "cli/command.h"
+
+#include "base/ban.h"
+#include "cli/rows.h"
+
+static int run(const struct settings *settings, char **operands, size_t operand_count,
+               struct err *err)
+{
+    (void)settings;
+    (void)operands;
+    (void)operand_count;
+    return err_set(err, ERR_USAGE, "not there yet");
+}
+
+const struct command cmd_put = {
+    .name = "put",
+    .synopsis = { "SRC... DEST" },
+    .summary = "store files and directories",
+    .operand_min = 2,
+    .operand_max = COMMAND_OPERANDS_ANY,
+    .tables = { rows_keep_name, rows_filter, rows_source, rows_links, rows_dry_run, rows_put,
+                rows_compare, rows_digest, rows_job, rows_batches, rows_transfer, rows_crawl,
+                rows_progress, rows_json, rows_common },
+    .examples = {
+        { "Store what is in a directory below a key", "lade put results file:/store/run7" },
+        { "The same without temporary files, and first only on paper",
+          "lade put --dry-run --exclude '*.tmp' results file:/store/run7" },
+        { "Store exactly the files that a list names, whatever their names are",
+          "find . -name '*.fits' -print0 | lade put -0 --files-from - . file:/store/fits" },
+        { "Use at most 50 MB a second", "lade put --bwlimit 50MB results file:/store/run7" },
+    },
+    .prose = "put.md",
+    .run = run,
+};

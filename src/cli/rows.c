@@ -1,0 +1,496 @@
+#include "cli/rows.h"
+
+#include "base/ban.h"
+#include "base/digest.h"
+
+#include <assert.h>
+
+#define FIELD(name) offsetof(struct settings, name)
+
+/* The parser writes the index of a choice through an int, and bit i of a set for choice i. */
+static_assert(sizeof(enum setting_links) == sizeof(int), "choices are ints");
+static_assert(DIGEST_CRC64NVME == 1 && DIGEST_SHA256 == 2 && DIGEST_MD5 == 4, "bits of --digest");
+
+static const char *const links_choices[] = { "keep", "follow", "skip", NULL };
+static const char *const digest_choices[] = { "crc64nvme", "sha256", "md5", NULL };
+static const char *const shell_choices[] = { "bash", "zsh", "fish", NULL };
+
+const struct opt rows_keep_name[] = {
+    { .name = "keep-name",
+      .type = OPT_FLAG,
+      .offset = FIELD(keep_name),
+      .group = OPT_GROUP_NAMES,
+      .help = "put a directory's own name below the destination",
+      .doc = "Keep the last component of a directory's name: what it holds comes below DEST/NAME "
+             "instead of directly below the destination. With several sources this is always so, "
+             "since each of them keeps its name." },
+    { 0 },
+};
+
+const struct opt rows_get[] = {
+    { .name = "to",
+      .type = OPT_PATH,
+      .offset = FIELD(to),
+      .no_env = true,
+      .group = OPT_GROUP_NAMES,
+      .arg = "FILE",
+      .help = "write the one object to this file",
+      .doc = "Fetch exactly one object and give it this name. No directory is named at the end of "
+             "the command line then. A file of that name which differs is only replaced with "
+             "--overwrite." },
+    { .name = "glob",
+      .type = OPT_FLAG,
+      .offset = FIELD(glob),
+      .group = OPT_GROUP_NAMES,
+      .help = "take *, ? and [...] in locations as wildcards",
+      .doc = "Locations are literal, since keys may well contain these characters. With this "
+             "option, * and ? stand for characters other than a slash, ** for any characters, and "
+             "[...] for one of a set. Put such locations in quotes, so that the shell leaves them "
+             "alone." },
+    { .name = "overwrite",
+      .type = OPT_FLAG,
+      .offset = FIELD(overwrite),
+      .group = OPT_GROUP_ACTION,
+      .help = "replace local files that differ",
+      .doc = "Replace a file that is already there and has other content. Without this option it "
+             "is left alone and reported as a conflict. The new content is verified under a "
+             "temporary name first, so the old file is there until the new one is complete." },
+    { 0 },
+};
+
+#define RULE_ORDER                                                                                 \
+    "Rules of all filter options are tried in the order in which they are given, and the first "   \
+    "that matches decides. "
+
+const struct opt rows_filter[] = {
+    { .name = "include",
+      .type = OPT_RULE,
+      .offset = FIELD(rules),
+      .rule = SETTING_RULE_INCLUDE,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "PATTERN",
+      .help = "take entries that match, and only what is included",
+      .doc = RULE_ORDER "Patterns are those of rclone: * stands for characters other than a slash, "
+                        "** for any characters, ? for one character, [...] for one of a set, "
+                        "{a,b} for alternatives. A pattern that begins with a slash is anchored at "
+                        "the root of the source, any other one matches at the end of a path. When "
+                        "an include option is given, what no rule matches is left out." },
+    { .name = "exclude",
+      .type = OPT_RULE,
+      .offset = FIELD(rules),
+      .rule = SETTING_RULE_EXCLUDE,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "PATTERN",
+      .help = "leave out entries that match",
+      .doc = RULE_ORDER "A pattern that ends in a slash, or in a slash and two asterisks, leaves "
+                        "out a directory with all that it holds, and the directory is not even "
+                        "read." },
+    { .name = "filter",
+      .type = OPT_RULE,
+      .offset = FIELD(rules),
+      .rule = SETTING_RULE_FILTER,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "RULE",
+      .help = "add a rule: '+ PATTERN', '- PATTERN' or '!'",
+      .doc =
+          RULE_ORDER "A rule is a plus sign, a blank and a pattern to take what matches, a minus "
+                     "sign, a blank and a pattern to leave it out, or an exclamation mark to "
+                     "forget all rules before it. What no rule matches is taken." },
+    { .name = "include-from",
+      .type = OPT_RULE,
+      .offset = FIELD(rules),
+      .rule = SETTING_RULE_INCLUDE_FROM,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "FILE",
+      .help = "read patterns to include from a file",
+      .doc = "Read patterns for --include from a file, one in a line. Empty lines and lines that "
+             "begin with # or ; are passed over. The file - is standard input." },
+    { .name = "exclude-from",
+      .type = OPT_RULE,
+      .offset = FIELD(rules),
+      .rule = SETTING_RULE_EXCLUDE_FROM,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "FILE",
+      .help = "read patterns to exclude from a file",
+      .doc = "Read patterns for --exclude from a file, one in a line. Empty lines and lines that "
+             "begin with # or ; are passed over. The file - is standard input." },
+    { .name = "filter-from",
+      .type = OPT_RULE,
+      .offset = FIELD(rules),
+      .rule = SETTING_RULE_FILTER_FROM,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "FILE",
+      .help = "read filter rules from a file",
+      .doc = "Read rules for --filter from a file, one in a line. Empty lines and lines that begin "
+             "with # or ; are passed over. The file - is standard input." },
+    { 0 },
+};
+
+const struct opt rows_source[] = {
+    { .name = "files-from",
+      .type = OPT_PATH,
+      .offset = FIELD(files_from),
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "FILE",
+      .help = "take exactly the paths listed in a file",
+      .doc = "Take exactly the paths that the file lists, one in a line, relative to the source "
+             "directory. The source is not crawled. A path that is not there is reported as "
+             "failed. The file - is standard input. With --null, names end in a NUL byte instead "
+             "of a newline, so any name can be listed." },
+    { .name = "null",
+      .letter = '0',
+      .type = OPT_FLAG,
+      .offset = FIELD(null_separated),
+      .group = OPT_GROUP_ENTRIES,
+      .help = "names in --files-from end in NUL, not newline",
+      .doc = "Names in the file of --files-from end in a NUL byte instead of a newline, as find "
+             "-print0 writes them." },
+    { .name = "one-file-system",
+      .letter = 'x',
+      .type = OPT_FLAG,
+      .offset = FIELD(one_file_system),
+      .group = OPT_GROUP_ENTRIES,
+      .help = "stay on the file system of the source",
+      .doc = "Do not go down into directories that lie on another file system than the source "
+             "itself, such as mount points. They are reported as skipped." },
+    { 0 },
+};
+
+const struct opt rows_links[] = {
+    { .name = "links",
+      .type = OPT_CHOICE,
+      .offset = FIELD(links),
+      .fallback = "keep",
+      .choices = links_choices,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "HOW",
+      .help = "symbolic links: keep, follow or skip",
+      .doc =
+          "What becomes of symbolic links. With keep, the link itself is stored, as an object "
+          "NAME.rclonelink that holds its target, and lade get makes a link of it again. With "
+          "follow, what the link points to is stored in its place. With skip, links are left out "
+          "and reported as skipped." },
+    { .name = "copy-links",
+      .letter = 'L',
+      .type = OPT_CHOICE,
+      .offset = FIELD(links),
+      .choices = links_choices,
+      .implied = "follow",
+      .group = OPT_GROUP_ENTRIES,
+      .help = "the same as --links follow",
+      .doc = "The same as --links follow. Of both options the last one counts." },
+    { 0 },
+};
+
+const struct opt rows_recursive[] = {
+    { .name = "recursive",
+      .letter = 'R',
+      .type = OPT_FLAG,
+      .offset = FIELD(recursive),
+      .group = OPT_GROUP_ENTRIES,
+      .help = "list all keys below, not only the next level",
+      .doc = "List every key below the location. Without this option, what lies behind the next "
+             "slash of a key is shown as one line that ends in a slash, as a directory." },
+    { 0 },
+};
+
+const struct opt rows_remove[] = {
+    { .name = "recursive",
+      .letter = 'r',
+      .type = OPT_FLAG,
+      .offset = FIELD(recursive),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .help = "remove all keys below the location",
+      .doc =
+          "Remove every key below the location. Without this option a location names exactly one "
+          "object, and a location that ends in a slash is refused." },
+    { 0 },
+};
+
+const struct opt rows_dry_run[] = {
+    { .name = "dry-run",
+      .letter = 'n',
+      .type = OPT_FLAG,
+      .offset = FIELD(dry_run),
+      .group = OPT_GROUP_ACTION,
+      .help = "only tell what would be done",
+      .doc =
+          "Move and change nothing. One line is written for each entry that would be worked on, "
+          "from the first second on, and the totals at the end. Nothing is kept: no job is made.",
+      .aliases = { "dryrun" } },
+    { 0 },
+};
+
+const struct opt rows_put[] = {
+    { .name = "immutable",
+      .type = OPT_FLAG,
+      .offset = FIELD(immutable),
+      .not_with = "overwrite",
+      .group = OPT_GROUP_ACTION,
+      .help = "never replace an object",
+      .doc = "Never replace an object that exists at the destination, whoever wrote it. An entry "
+             "whose object exists with other content is reported as a conflict." },
+    { .name = "overwrite",
+      .type = OPT_FLAG,
+      .offset = FIELD(overwrite),
+      .group = OPT_GROUP_ACTION,
+      .help = "replace also objects that someone else changed",
+      .doc = "Replace an object also when it is not the one that this job stored there, because "
+             "someone else changed it since. Without this option such an object is left alone and "
+             "reported as a conflict." },
+    { .name = "metadata",
+      .type = OPT_PAIR,
+      .offset = FIELD(metadata),
+      .group = OPT_GROUP_ACTION,
+      .arg = "NAME=VALUE",
+      .help = "store this with every object",
+      .doc =
+          "Store a name and a value as metadata with each object that is uploaded. Give the "
+          "option again for more of them. The plan refuses metadata that the store cannot hold." },
+    { 0 },
+};
+
+const struct opt rows_compare[] = {
+    { .name = "checksum",
+      .letter = 'c',
+      .type = OPT_FLAG,
+      .offset = FIELD(checksum),
+      .group = OPT_GROUP_PROOF,
+      .help = "compare by content, not by size and time",
+      .doc = "Decide by content whether an entry is unchanged. Without this option, equal size and "
+             "modification time are enough. Every file of the source is read for this." },
+    { 0 },
+};
+
+const struct opt rows_digest[] = {
+    { .name = "digest",
+      .type = OPT_SET,
+      .offset = FIELD(digests),
+      .fallback = "crc64nvme",
+      .choices = digest_choices,
+      .group = OPT_GROUP_PROOF,
+      .arg = "LIST",
+      .help = "record these digests: crc64nvme, sha256, md5",
+      .doc = "Record these digests of the content of each object, as a list with commas. A "
+             "CRC-64/NVME is always recorded; SHA-256 and MD5 take processor time, 0.7 and 1.6 "
+             "seconds for each gigabyte." },
+    { 0 },
+};
+
+const struct opt rows_check[] = {
+    { .name = "deep",
+      .type = OPT_FLAG,
+      .offset = FIELD(deep),
+      .group = OPT_GROUP_PROOF,
+      .help = "read the source again",
+      .doc =
+          "Read the content of the source again and compare its digest with the recorded one. "
+          "Without this option, a file whose size and modification time are as recorded is taken "
+          "to have the recorded content." },
+    { .name = "download",
+      .type = OPT_FLAG,
+      .offset = FIELD(download),
+      .group = OPT_GROUP_PROOF,
+      .help = "read the stored bytes too",
+      .doc = "Fetch the stored bytes and digest them, instead of trusting what the store says "
+             "about them. Nothing is kept of what is fetched." },
+    { .name = "missing",
+      .type = OPT_PATH,
+      .offset = FIELD(missing),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "FILE",
+      .help = "write what is missing or different to a file",
+      .doc = "Write the path of every entry that is missing or different to this file, each ended "
+             "by a NUL byte, so that lade put --null --files-from takes it as it is. The file "
+             "appears when the check is complete, and is empty when all is well." },
+    { 0 },
+};
+
+const struct opt rows_job[] = {
+    { .name = "job",
+      .type = OPT_PATH,
+      .offset = FIELD(job),
+      .group = OPT_GROUP_JOB,
+      .arg = "DIR",
+      .help = "keep the plan and its progress here",
+      .doc =
+          "The directory of the job: the plan, and how far it has got. It is made when it is not "
+          "there. Giving the same job again continues it. Without this option the directory is "
+          "below $XDG_STATE_HOME/lade/jobs and named from sources and destination, so that the "
+          "same command finds it again." },
+    { 0 },
+};
+
+const struct opt rows_batches[] = {
+    { .name = "max-batches",
+      .type = OPT_COUNT,
+      .offset = FIELD(max_batches),
+      .fallback = "0",
+      .max = UINT32_MAX,
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .arg = "N",
+      .help = "stop after N batches, 0 = do all",
+      .doc = "Stop when this many batches are done. The exit status is 5 while there are batches "
+             "left, and the same command goes on with them." },
+    { 0 },
+};
+
+const struct opt rows_transfer[] = {
+    { .name = "transfers",
+      .type = OPT_COUNT,
+      .offset = FIELD(transfers),
+      .fallback = "0",
+      .max = 1024,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "objects or parts on their way at once, 0 = as the store likes",
+      .doc = "At most this many objects, or parts of large objects, are on their way at the same "
+             "time. It is a ceiling: fewer are used when the store asks for less. With 0, the "
+             "number that is good for the kind of store is taken." },
+    { .name = "memory",
+      .type = OPT_BYTES,
+      .offset = FIELD(memory_bytes),
+      .fallback = "512M",
+      .min = UINT64_C(16) * 1024 * 1024,
+      .max = UINT64_C(1) << 50,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "SIZE",
+      .help = "memory for data on its way",
+      .doc = "Memory for data on its way, at least 16M. Transfers wait for each other when it is "
+             "used up. It does not depend on the number of files. K, M and G are powers of 1024; "
+             "KB, MB and GB are powers of 1000." },
+    { .name = "bwlimit",
+      .type = OPT_RATE,
+      .offset = FIELD(bwlimit_bytes_per_s),
+      .fallback = "off",
+      .group = OPT_GROUP_LIMITS,
+      .arg = "RATE",
+      .help = "move at most this many bytes a second",
+      .doc = "Move at most this many bytes a second over all transfers together, such as 10M or "
+             "125MB/s. With off there is no limit." },
+    { .name = "retries",
+      .type = OPT_COUNT,
+      .offset = FIELD(retries),
+      .fallback = "5",
+      .max = 1000,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "try a request again this often",
+      .doc =
+          "Try again this often, with growing pauses, when a request failed in a way that trying "
+          "again can help. After that the entry is reported as failed, and running the same "
+          "command again tries it anew." },
+    { 0 },
+};
+
+const struct opt rows_crawl[] = {
+    { .name = "crawlers",
+      .type = OPT_COUNT,
+      .offset = FIELD(crawlers),
+      .fallback = "0",
+      .max = 64,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "threads that read directories, 0 = adapt",
+      .doc = "Read this many directories of the source at once. Parallel file systems gain from "
+             "many, a local disk does not. With 0 the number adapts itself." },
+    { 0 },
+};
+
+const struct opt rows_long[] = {
+    { .name = "long",
+      .letter = 'l',
+      .type = OPT_FLAG,
+      .offset = FIELD(long_format),
+      .group = OPT_GROUP_OUTPUT,
+      .help = "show size, date and key in columns",
+      .doc = "Write one line for each key with its size in bytes, its date in local time, and the "
+             "key. The columns keep their widths over the whole listing." },
+    { 0 },
+};
+
+const struct opt rows_progress[] = {
+    { .name = "progress",
+      .letter = 'P',
+      .type = OPT_SWITCH,
+      .offset = FIELD(progress),
+      .group = OPT_GROUP_OUTPUT,
+      .help = "show progress also when there is no terminal",
+      .doc = "Show progress. On a terminal this is so anyway and --no-progress turns it off. "
+             "Elsewhere a line is written to standard error now and then." },
+    { 0 },
+};
+
+const struct opt rows_json[] = {
+    { .name = "json",
+      .type = OPT_FLAG,
+      .offset = FIELD(json),
+      .group = OPT_GROUP_OUTPUT,
+      .help = "write results as JSON, one value in a line",
+      .doc = "Write results to standard output as JSON, one value in a line. Names that are not "
+             "valid UTF-8 are marked as such and can be told apart." },
+    { 0 },
+};
+
+const struct opt rows_common[] = {
+    { .name = "quiet",
+      .letter = 'q',
+      .type = OPT_FLAG,
+      .offset = FIELD(quiet),
+      .group = OPT_GROUP_OUTPUT,
+      .help = "write only results and errors",
+      .doc = "Write nothing to standard error but errors. Results on standard output are written "
+             "all the same." },
+    { .name = "verbose",
+      .letter = 'v',
+      .type = OPT_TALLY,
+      .offset = FIELD(verbose),
+      .max = 3,
+      .group = OPT_GROUP_OUTPUT,
+      .help = "tell more; give it again for still more",
+      .doc = "Tell more on standard error about what is done. Given twice, a line is written for "
+             "every file." },
+    { .name = "help",
+      .letter = 'h',
+      .type = OPT_FLAG,
+      .offset = FIELD(help),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .help = "show this help",
+      .doc = "Show a summary of the verb and of its options, and do nothing else." },
+    { 0 },
+};
+
+const struct opt rows_help[] = {
+    { .name = "man",
+      .type = OPT_STRING,
+      .offset = FIELD(man),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "VERB",
+      .help = "write the manual page of a verb, or of lade",
+      .doc =
+          "Write the source of the manual page of a verb, or of lade itself, to standard output. "
+          "An operand names the file with the prose of the page." },
+    { .name = "completion",
+      .type = OPT_STRING,
+      .offset = FIELD(completion),
+      .choices = shell_choices,
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "SHELL",
+      .help = "write the completion script for bash, zsh or fish",
+      .doc = "Write a script to standard output that lets this shell complete verbs, options and "
+             "their values." },
+    { .name = "json",
+      .type = OPT_FLAG,
+      .offset = FIELD(json),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .help = "write all verbs and options as JSON",
+      .doc = "Write the table of all verbs and their options as one JSON value." },
+    { 0 },
+};

@@ -1,0 +1,27 @@
+/* cli/rows.h: the rows of all options, in tables that verbs put together. Each ends with a row
+ * without name. What verbs share is described once, here. */
+#pragma once
+
+#include "cli/opt.h"
+
+extern const struct opt rows_keep_name[]; /* --keep-name */
+extern const struct opt rows_get[];       /* --to --glob --overwrite */
+extern const struct opt rows_filter[];    /* --include --exclude --filter and the same from files */
+extern const struct opt rows_source[];    /* --files-from --null --one-file-system */
+extern const struct opt rows_links[];     /* --links --copy-links */
+extern const struct opt rows_recursive[]; /* -R: ls */
+extern const struct opt rows_remove[];    /* -r: rm */
+extern const struct opt rows_dry_run[];   /* --dry-run */
+extern const struct opt rows_put[];       /* --immutable --overwrite --metadata */
+extern const struct opt rows_compare[];   /* --checksum */
+extern const struct opt rows_digest[];    /* --digest */
+extern const struct opt rows_check[];     /* --deep --download --missing */
+extern const struct opt rows_job[];       /* --job */
+extern const struct opt rows_batches[];   /* --max-batches */
+extern const struct opt rows_transfer[];  /* --transfers --memory --bwlimit --retries */
+extern const struct opt rows_crawl[];     /* --crawlers */
+extern const struct opt rows_long[];      /* -l: ls */
+extern const struct opt rows_progress[];  /* --progress */
+extern const struct opt rows_json[];      /* --json */
+extern const struct opt rows_common[];    /* --quiet --verbose --help: every verb */
+extern const struct opt rows_help[];      /* --man --completion --json: lade help */

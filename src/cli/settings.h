@@ -1,0 +1,87 @@
+/* cli/settings.h: what the command line and the environment ask for, filled once by opt_parse() and
+ * then passed on as const. Owner:   main; settings_done() releases the lists. The strings belong to
+ * argv, the environment or the program text. Threads: read-only after the parse. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct setting_list {
+    const char **items;
+    size_t count;
+};
+
+/* Filter rules as given; the order between different options is the order in which they are tried.
+ */
+enum setting_rule_kind {
+    SETTING_RULE_INCLUDE, /* text is a pattern */
+    SETTING_RULE_EXCLUDE,
+    SETTING_RULE_FILTER,       /* text is "+ PATTERN", "- PATTERN" or "!" */
+    SETTING_RULE_INCLUDE_FROM, /* text is a file of patterns */
+    SETTING_RULE_EXCLUDE_FROM,
+    SETTING_RULE_FILTER_FROM, /* text is a file of filter rules */
+};
+struct setting_rule {
+    enum setting_rule_kind kind;
+    const char *text;
+};
+struct setting_rules {
+    struct setting_rule *items;
+    size_t count;
+};
+
+/* In the order of the choices of --links. */
+enum setting_links { SETTING_LINKS_KEEP, SETTING_LINKS_FOLLOW, SETTING_LINKS_SKIP };
+
+/* A flag that also knows whether it was given at all. */
+enum setting_switch { SETTING_OFF = -1, SETTING_AUTO = 0, SETTING_ON = 1 };
+
+struct settings {
+    /* which names: put, get */
+    bool keep_name;
+    const char *to; /* NULL = not given */
+    bool glob;
+
+    /* which entries */
+    struct setting_rules rules;
+    const char *files_from; /* NULL = not given, "-" = standard input */
+    bool null_separated;    /* --files-from has NUL instead of newline */
+    bool one_file_system;
+    enum setting_links links;
+    bool recursive;
+
+    /* what is done with them */
+    bool dry_run;
+    bool immutable;
+    bool overwrite;
+    bool checksum;
+    struct setting_list metadata; /* each "name=value" with a name */
+    uint32_t digests;             /* set of digest_kind */
+    bool deep;
+    bool download;
+    const char *missing; /* NULL = not given */
+
+    /* the job and its means */
+    const char *job;              /* NULL = named from source and destination */
+    uint64_t max_batches;         /* 0 = all */
+    uint64_t transfers;           /* 0 = the store's own number */
+    uint64_t crawlers;            /* 0 = adapt */
+    uint64_t retries;             /* tries after the first */
+    uint64_t memory_bytes;        /* of the slab pool */
+    uint64_t bwlimit_bytes_per_s; /* 0 = none */
+
+    /* output */
+    enum setting_switch progress;
+    bool json;
+    bool quiet;
+    uint64_t verbose; /* how often it was given */
+    bool long_format;
+
+    /* help */
+    bool help;
+    const char *man;        /* NULL = not given */
+    const char *completion; /* "bash", "zsh", "fish" or NULL */
+};
+
+void settings_done(struct settings *settings);
