@@ -15,8 +15,7 @@
 
 #define GETDENTS_BYTES ((size_t)64 * 1024)
 #define DEFAULT_MEMORY_BYTES ((size_t)16 * 1024 * 1024)
-#define RUN_BUFFER_BYTES ((size_t)64 * 1024)
-#define NAME_BYTES_MAX 4096 /* a file system that gives longer names is broken */
+#define RUN_BUFFER_BYTES ((size_t)128 * 1024) /* holds the largest record */
 
 /* As the kernel gives it. */
 struct kernel_dirent {
@@ -262,15 +261,16 @@ static int look_at(int dir_fd, const char *name, bool follow, struct stat *st)
     return sys;
 }
 
-static int add_entry(struct dirlist *list, int dir_fd, const char *name, struct err *err)
+int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *name,
+                struct err *err)
 {
     struct stat st;
-    const int sys = look_at(dir_fd, name, list->options.follow_links, &st);
+    const int sys = look_at(dir_fd, path, list->options.follow_links, &st);
     if (sys == ENOENT)
-        return 0;
+        return 1;
     const size_t name_len = strlen(name);
-    if (name_len > NAME_BYTES_MAX)
-        return err_set(err, ERR_SOURCE, "a name of %zu bytes", name_len);
+    if (name_len > DIRLIST_NAME_MAX)
+        return err_set(err, ERR_LIMIT, "a name of %zu bytes", name_len);
 
     struct record *record =
         arena_take(&list->arena, (sizeof *record + name_len + 1 + 7) & ~(size_t)7);
@@ -305,7 +305,7 @@ static int read_all(struct dirlist *list, int dir_fd, struct err *err)
             const char *name = entry->name;
             if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
                 continue;
-            if (add_entry(list, dir_fd, name, err) < 0)
+            if (dirlist_add(list, dir_fd, name, name, err) < 0)
                 return -1;
         }
     }
@@ -384,8 +384,7 @@ static int next_merged(struct dirlist *list, const struct record **ret_record, s
     return 0;
 }
 
-int dirlist_read(struct dirlist **ret_list, int dir_fd, const struct dirlist_options *options,
-                 struct err *err)
+struct dirlist *dirlist_new(const struct dirlist_options *options)
 {
     struct dirlist *list = mem_alloc(sizeof *list);
     list->temp_fd = -1;
@@ -393,18 +392,27 @@ int dirlist_read(struct dirlist **ret_list, int dir_fd, const struct dirlist_opt
         list->options = *options;
     if (list->options.memory_bytes == 0)
         list->options.memory_bytes = DEFAULT_MEMORY_BYTES;
+    return list;
+}
 
-    int result = read_all(list, dir_fd, err);
-    if (result == 0 && list->run_count != 0) {
-        result = list->slot_count != 0 ? spill(list, err) : 0;
-        mem_free(list->slots);
-        list->slot_cap = 0;
-        if (result == 0)
-            result = start_merge(list, err);
-    } else if (result == 0) {
+int dirlist_finish(struct dirlist *list, struct err *err)
+{
+    if (list->run_count == 0) {
         sort_slots(list);
+        return 0;
     }
-    if (result < 0) {
+    if (list->slot_count != 0 && spill(list, err) < 0)
+        return -1;
+    mem_free(list->slots);
+    list->slot_cap = 0;
+    return start_merge(list, err);
+}
+
+int dirlist_read(struct dirlist **ret_list, int dir_fd, const struct dirlist_options *options,
+                 struct err *err)
+{
+    struct dirlist *list = dirlist_new(options);
+    if (read_all(list, dir_fd, err) < 0 || dirlist_finish(list, err) < 0) {
         dirlist_free(list);
         return -1;
     }

@@ -1,8 +1,8 @@
-/* base/dirlist.h: one directory, read and sorted by the key that its entries will have: '/' is appended to
- * directories, and LINK_SUFFIX to links when asked for, so that walking directories in this order gives
- * the order in which S3 lists keys. A directory that is larger than the memory limit is sorted in runs in
- * an unlinked temporary file and merged while it is read, so memory stays flat.
- * Owner: the caller. Threads: one at a time; may be handed over. */
+/* base/dirlist.h: one directory, read and sorted by the key that its entries will have: '/' is
+ * appended to directories, and LINK_SUFFIX to links when asked for, so that walking directories in
+ * this order gives the order in which S3 lists keys. A directory that is larger than the memory
+ * limit is sorted in runs in an unlinked temporary file and merged while it is read, so memory
+ * stays flat. Owner: the caller. Threads: one at a time; may be handed over. */
 #pragma once
 
 #include "base/attr.h"
@@ -15,8 +15,8 @@ struct dirlist_entry {
     const char *name; /* valid until the next dirlist_next() */
     uint32_t name_len;
     enum entry_kind kind;
-    int sys;          /* ENTRY_UNREADABLE: why, an errno */
-    uint32_t mode;    /* whole st_mode */
+    int sys;       /* ENTRY_UNREADABLE: why, an errno */
+    uint32_t mode; /* whole st_mode */
     uint32_t uid, gid;
     uint32_t nlink;
     uint64_t size_bytes;
@@ -30,16 +30,25 @@ struct dirlist_options {
     const char *temp_dir; /* where a large directory is sorted; NULL: $TMPDIR or /tmp */
 };
 struct dirlist;
+/* The same order for entries that come from elsewhere, such as a list of paths: make, add, finish,
+ * then dirlist_next(). */
+struct dirlist *dirlist_new(const struct dirlist_options *options);
+/* Names may hold '/' here and have at most DIRLIST_NAME_MAX bytes. `name` below dir_fd is looked
+ * at; 0 added, 1 not there. */
+#define DIRLIST_NAME_MAX 65000u
+CHECKED int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *name,
+                        struct err *err);
+CHECKED int dirlist_finish(struct dirlist *list, struct err *err);
 /* Read all of dir_fd (the descriptor stays the caller's). */
 CHECKED int dirlist_read(struct dirlist **ret_list, int dir_fd,
                          const struct dirlist_options *options, struct err *err);
 /* 1 and *ret_entry, 0 at the end, -1 when the temporary file cannot be read. */
 CHECKED int dirlist_next(struct dirlist *list, struct dirlist_entry *ret_entry, struct err *err);
-uint64_t dirlist_count(const struct dirlist *list);  /* all entries */
-size_t dirlist_memory(const struct dirlist *list);   /* bytes held */
+uint64_t dirlist_count(const struct dirlist *list); /* all entries */
+size_t dirlist_memory(const struct dirlist *list);  /* bytes held */
 bool dirlist_spilled(const struct dirlist *list);
-/* Look ahead, independent of dirlist_next(): the next directory at or behind *cursor (0 at first), or NULL.
- * Always NULL for a spilled list. */
+/* Look ahead, independent of dirlist_next(): the next directory at or behind *cursor (0 at first),
+ * or NULL. Always NULL for a spilled list. */
 const char *dirlist_next_dir(const struct dirlist *list, size_t *cursor);
 void dirlist_free(struct dirlist *list);
 /* Order of two names as dirlist sorts them. */

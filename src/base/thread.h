@@ -35,8 +35,8 @@ static inline struct lock *lock_taken(struct lock *lock)
     lock_take(lock);
     return lock;
 }
-#define SCOPED_LOCK(lock)                                                                          \
-    __attribute__((cleanup(scope_give_lock), unused)) struct lock *scoped_lock_ = lock_taken(lock)
+#define SCOPED_LOCK(which)                                                                         \
+    __attribute__((cleanup(scope_give_lock), unused)) struct lock *scoped_lock_ = lock_taken(which)
 
 /* A thread with a 256 KiB stack and all signals blocked. */
 struct thread {
