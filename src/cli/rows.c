@@ -70,11 +70,12 @@ const struct opt rows_filter[] = {
       .group = OPT_GROUP_ENTRIES,
       .arg = "PATTERN",
       .help = "take entries that match, and only what is included",
-      .doc = RULE_ORDER "Patterns are those of rclone: * stands for characters other than a slash, "
-                        "** for any characters, ? for one character, [...] for one of a set, "
-                        "{a,b} for alternatives. A pattern that begins with a slash is anchored at "
-                        "the root of the source, any other one matches at the end of a path. When "
-                        "an include option is given, what no rule matches is left out." },
+      .doc =
+          RULE_ORDER "Patterns are those of rclone: * stands for characters other than a slash, "
+                     "** for any characters, ? for one character, [...] for one of a set, "
+                     "{a,b} for alternatives. A pattern that begins with a slash is anchored at "
+                     "the root of the source, any other one matches the last names of a path. When "
+                     "an include option is given, what no rule matches is left out." },
     { .name = "exclude",
       .type = OPT_RULE,
       .offset = FIELD(rules),
@@ -430,8 +431,10 @@ const struct opt rows_json[] = {
       .offset = FIELD(json),
       .group = OPT_GROUP_OUTPUT,
       .help = "write results as JSON, one value in a line",
-      .doc = "Write results to standard output as JSON, one value in a line. Names that are not "
-             "valid UTF-8 are marked as such and can be told apart." },
+      .doc =
+          "Write results to standard output as JSON, one value in a line. A byte of a name that is "
+          "not part of valid UTF-8 is written as the lone surrogate U+DC80 to U+DCFF, as Python's "
+          "surrogateescape does, so the name can be had back." },
     { 0 },
 };
 
