@@ -1,6 +1,7 @@
-/* base/path.h: names are bytes. Paths below a root directory are resolved without ever leaving it: no
- * "..", no absolute part, and no symbolic link unless PATH_FOLLOW is given. Any depth: a path longer than
- * PATH_MAX is walked in pieces. */
+/* base/path.h: names are bytes. Paths below a root directory are resolved without ever leaving it:
+ * no
+ * "..", no absolute part, and no symbolic link unless `follow` is given. Any depth: a path longer
+ * than PATH_MAX is walked in pieces. */
 #pragma once
 
 #include "base/buf.h"
@@ -8,10 +9,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-/* openat() below root_fd; rel "" or "." is the root itself. Returns a descriptor or -1 with errno
- * (ELOOP: a link in the way, EXDEV: it would leave the root). */
+/* openat() below root_fd; rel "" or "." is the root itself. Returns a descriptor (close on exec) or
+ * -1 with errno (ELOOP: a link in the way, EXDEV: it would leave the root, also by a link that is
+ * followed). */
 int path_open(int root_fd, const char *rel, int flags, mode_t mode, bool follow);
 /* Make the directory `rel` and its missing parents below root_fd with mode 0777 & ~umask. */
 CHECKED int path_make_dirs(int root_fd, const char *rel, struct err *err);
@@ -23,7 +26,8 @@ char *path_base(const char *path);
 bool path_component_ok(const char *name, size_t len);
 /* True when every component of rel is one, "a/b", optionally with one '/' at the end. */
 bool path_rel_ok(const char *rel);
-/* Append `name` with control bytes, '\\' and invalid UTF-8 as \xHH: for people, never for machines. */
+/* Append `name` with control bytes, '\\' and invalid UTF-8 as \xHH: for people, never for machines.
+ */
 void path_show(struct buf *out, const char *name);
 
 /* The descriptor of the directory used last: entries come directory by directory, so one is enough.
@@ -31,12 +35,19 @@ void path_show(struct buf *out, const char *name);
 struct dir_cache {
     int root_fd; /* not owned */
     bool follow;
-    int fd;           /* -1 = none */
-    struct buf path;  /* of fd */
+    bool sync_made;      /* set by the owner: each directory made is durable at once */
+    int fd;              /* -1 = none */
+    struct buf path;     /* of fd */
+    uint64_t made_count; /* directories made so far */
 };
 void dir_cache_init(struct dir_cache *cache, int root_fd, bool follow);
 void dir_cache_done(struct dir_cache *cache);
-/* The directory that holds `rel`; *ret_name points at the last component inside rel. The descriptor stays
- * the cache's. make: create missing directories. Returns -1 with err set as path_open's errno says. */
+/* The directory that holds `rel` (no '/' at its end); *ret_name points at the last component inside
+ * rel. The descriptor stays the cache's and is an O_PATH one: for *at() calls, not for fsync().
+ * make: create missing directories. Returns -1 with err set as path_open's errno says (it is in
+ * err->sys). */
 CHECKED int dir_cache_at(struct dir_cache *cache, const char *rel, bool make, int *ret_dir_fd,
                          const char **ret_name, struct err *err);
+/* Somebody may have removed the directory: a caller that meets ENOENT forgets it and tries once
+ * more. */
+void dir_cache_forget(struct dir_cache *cache);
