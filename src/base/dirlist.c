@@ -261,13 +261,9 @@ static int look_at(int dir_fd, const char *name, bool follow, struct stat *st)
     return sys;
 }
 
-int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *name,
-                struct err *err)
+static int add_record(struct dirlist *list, const char *name, const struct stat *st, int sys,
+                      struct err *err)
 {
-    struct stat st;
-    const int sys = look_at(dir_fd, path, list->options.follow_links, &st);
-    if (sys == ENOENT)
-        return 1;
     const size_t name_len = strlen(name);
     if (name_len > DIRLIST_NAME_MAX)
         return err_set(err, ERR_LIMIT, "a name of %zu bytes", name_len);
@@ -277,7 +273,7 @@ int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *
     memset(record, 0, sizeof *record);
     record->name_len = (uint16_t)name_len;
     memcpy(record->name, name, name_len + 1);
-    fill_record(record, &list->options, &st, sys);
+    fill_record(record, &list->options, st, sys);
 
     if (list->slot_count == list->slot_cap) {
         list->slot_cap = list->slot_cap == 0 ? 64 : list->slot_cap * 2;
@@ -286,6 +282,20 @@ int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *
     list->slots[list->slot_count++] = (struct slot){ .record = record };
     list->total_count++;
     return list->arena.total_bytes > list->options.memory_bytes ? spill(list, err) : 0;
+}
+
+int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *name,
+                struct err *err)
+{
+    struct stat st;
+    const int sys = look_at(dir_fd, path, list->options.follow_links, &st);
+    return sys == ENOENT ? 1 : add_record(list, name, &st, sys, err);
+}
+
+int dirlist_add_unreadable(struct dirlist *list, const char *name, int sys, struct err *err)
+{
+    const struct stat none = { 0 };
+    return add_record(list, name, &none, sys, err);
 }
 
 static int read_all(struct dirlist *list, int dir_fd, struct err *err)
@@ -305,6 +315,7 @@ static int read_all(struct dirlist *list, int dir_fd, struct err *err)
             const char *name = entry->name;
             if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
                 continue;
+            /* What vanished since its name was read (1) was never there. */
             if (dirlist_add(list, dir_fd, name, name, err) < 0)
                 return -1;
         }

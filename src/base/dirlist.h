@@ -38,6 +38,9 @@ struct dirlist *dirlist_new(const struct dirlist_options *options);
 #define DIRLIST_NAME_MAX 65000u
 CHECKED int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *name,
                         struct err *err);
+/* An entry that could not be looked at, because of the errno `sys`. */
+CHECKED int dirlist_add_unreadable(struct dirlist *list, const char *name, int sys,
+                                   struct err *err);
 CHECKED int dirlist_finish(struct dirlist *list, struct err *err);
 /* Read all of dir_fd (the descriptor stays the caller's). */
 CHECKED int dirlist_read(struct dirlist **ret_list, int dir_fd,

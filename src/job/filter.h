@@ -1,14 +1,17 @@
 /* job/filter.h: which entries take part: rclone's filter rules, in rclone's order.
+ *
  * The first rule that matches decides; what no rule matches is included. Rules are applied in the
  * order of rclone's options, whatever the order on the command line: --include, --include-from,
- * --exclude,
- * --exclude-from, --filter, --filter-from; within one option as given. Includes (without '+') end
- * the list with an implied "- /**". job/pattern.h has the syntax of patterns. A directory is not
- * entered when a directory rule excludes it, so rules cannot reach what is below:
- *   - a pattern that ends in '/' is a directory rule; excluding "dir/" is excluding all below;
- *   - a pattern with "**" is a rule for files and for directories;
- *   - an include makes the directories that lead to it included, as far as they can be told.
- * Differences from rclone: an empty pattern is refused, and "**" matches newlines too.
+ * --exclude, --exclude-from, --filter, --filter-from; within one option as given. Where --include
+ * is used, all else is excluded at the end. job/pattern.h has the syntax of patterns.
+ *
+ * A directory that a directory rule excludes is not entered, so no rule reaches what is below it.
+ * A pattern that ends in '/' is a directory rule; excluding "dir/" is excluding all below. With
+ * two stars in it a pattern is a rule for files and for directories. An include also includes the
+ * directories that lead to it, as far as they can be told from its text.
+ *
+ * Other than rclone: an empty pattern is refused.
+ *
  * Owner:   the caller; filter_free().
  * Threads: one until filter_seal(), then any number: a sealed filter does not change.
  * Errors:  ERR_USAGE names the rule and where it came from, ERR_LIMIT, ERR_CONFIG for files. */

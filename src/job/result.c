@@ -4,6 +4,7 @@
 #include "base/crc64.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/scope.h"
 #include "job/segment.h"
 
 #define HEAD "LADERES1"

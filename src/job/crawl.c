@@ -1,0 +1,739 @@
+#include "job/crawl.h"
+
+#include "base/ban.h"
+#include "base/clock.h"
+#include "base/dirlist.h"
+#include "base/mem.h"
+#include "base/scope.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define CRAWLERS_MAX 64u
+#define AHEAD_BYTES_MAX ((size_t)32 * 1024 * 1024) /* of directories read and not yet passed on */
+#define AHEAD_NODES_MAX 512u
+#define ADAPT_NS (100 * NS_PER_MS)
+#define WAIT_NS (50 * NS_PER_MS)
+
+enum node_state {
+    NODE_WAITING, /* nobody reads it yet */
+    NODE_TAKEN,   /* somebody does */
+    NODE_READY,   /* list, or sys */
+};
+
+/* A directory between the first sight of it and its last entry. */
+struct node {
+    struct node *parent;
+    struct node *first_child, *last_child, *sibling; /* read ahead, in order; guarded by lock */
+    struct node *next_open, *prev_open;              /* list of nodes with more to read ahead */
+    bool is_open;
+    enum node_state state; /* guarded by lock */
+    char *name;            /* in the tree, '/' at the end; "" is the root */
+    size_t name_len;
+    struct dirlist
+        *list; /* once READY: the planner's, except for dirlist_next_dir() under the lock */
+    enum plan_reason reason;
+    int sys;
+    size_t ahead;      /* cursor of dirlist_next_dir(); guarded by lock */
+    size_t held_bytes; /* counted in ahead_bytes; guarded by lock */
+    uint64_t dev, ino;
+};
+
+/* The planner's place in one directory. */
+struct frame {
+    struct node *node;
+    struct crawl_item item; /* its own, still to be given (filters), name in `node` */
+    bool pending;
+};
+
+struct crawl {
+    struct crawl_options options;
+    struct dirlist_options list_options;
+    const struct stop *stop;
+    struct lock lock;
+    struct cond changed;
+    struct node *open_head; /* guarded by lock; in the order of the walk */
+    size_t ahead_bytes;     /* guarded by lock */
+    uint32_t ahead_nodes;   /* guarded by lock */
+    bool closing;           /* guarded by lock */
+    struct thread threads[CRAWLERS_MAX];
+    uint32_t thread_count; /* guarded by lock */
+    uint32_t thread_most;
+    int64_t wall_ns, cpu_ns; /* guarded by lock; of reading, since the last adaptation */
+
+    struct frame *frames; /* planner only, from here on */
+    size_t depth, frames_cap;
+    struct buf name, key;
+    uint64_t excluded;
+    struct crawl_item held; /* an item that waits for its directories to be given first */
+    bool holding;
+    uint64_t root_dev;
+    struct dirlist *names; /* files-from, instead of frames */
+    struct buf last_name;  /* files-from: to drop doubles */
+};
+
+/* ---- nodes ---- */
+
+static struct node *node_new(struct node *parent, const char *name, size_t len)
+{
+    struct node *node = mem_alloc(sizeof *node);
+    node->parent = parent;
+    node->name_len = parent == NULL ? 0 : parent->name_len + len + 1;
+    node->name = mem_alloc(node->name_len + 1);
+    if (parent != NULL) {
+        memcpy(node->name, parent->name, parent->name_len);
+        memcpy(node->name + parent->name_len, name, len);
+        node->name[node->name_len - 1] = '/';
+    }
+    return node;
+}
+
+static void open_list_remove_locked(struct crawl *crawl, struct node *node)
+{
+    if (!node->is_open)
+        return;
+    if (node->prev_open != NULL)
+        node->prev_open->next_open = node->next_open;
+    else
+        crawl->open_head = node->next_open;
+    if (node->next_open != NULL)
+        node->next_open->prev_open = node->prev_open;
+    node->next_open = node->prev_open = NULL;
+    node->is_open = false;
+}
+
+/* In the order of the walk: a directory's children before the rest of the directory itself. */
+static void open_list_insert_locked(struct crawl *crawl, struct node *node)
+{
+    struct node *before = NULL;
+    struct node *at = crawl->open_head;
+    while (at != NULL) {
+        const bool is_above =
+            at->name_len < node->name_len && memcmp(at->name, node->name, at->name_len) == 0;
+        if (is_above || strcmp(at->name, node->name) > 0)
+            break;
+        before = at;
+        at = at->next_open;
+    }
+    node->prev_open = before;
+    node->next_open = at;
+    if (before != NULL)
+        before->next_open = node;
+    else
+        crawl->open_head = node;
+    if (at != NULL)
+        at->prev_open = node;
+    node->is_open = true;
+}
+
+static void node_free(struct crawl *crawl, struct node *node)
+{
+    lock_take(&crawl->lock);
+    open_list_remove_locked(crawl, node);
+    crawl->ahead_bytes -= node->held_bytes;
+    for (struct node *child = node->first_child; child != NULL;) {
+        struct node *next = child->sibling;
+        lock_give(&crawl->lock);
+        node_free(crawl, child);
+        lock_take(&crawl->lock);
+        child = next;
+    }
+    lock_give(&crawl->lock);
+    dirlist_free(node->list);
+    mem_release(node->name);
+    mem_release(node);
+}
+
+/* Everything below `name` (ending in '/') has a key up to start_after: nothing to see there. */
+static bool passed_already(const struct crawl *crawl, const char *name, size_t len)
+{
+    const char *after = crawl->options.start_after;
+    return after != NULL && strcmp(name, after) < 0 && strncmp(name, after, len) != 0;
+}
+
+static bool directory_wanted(const struct crawl *crawl, const char *name, size_t len)
+{
+    if (passed_already(crawl, name, len))
+        return false;
+    const char *rule = NULL;
+    return crawl->options.filter == NULL ||
+           filter_dir(crawl->options.filter, name, len - 1, &rule) != FILTER_DIR_NONE;
+}
+
+/* The next directory below `node` that is to be read; NULL when there is none left. */
+static struct node *node_expand_locked(const struct crawl *crawl, struct node *node)
+{
+    for (;;) {
+        const char *name = dirlist_next_dir(node->list, &node->ahead);
+        if (name == NULL)
+            return NULL;
+        struct node *child = node_new(node, name, strlen(name));
+        if (directory_wanted(crawl, child->name, child->name_len))
+            return child;
+        mem_release(child->name);
+        mem_release(child);
+    }
+}
+
+/* ---- reading a directory ---- */
+
+static bool is_above(const struct node *node, uint64_t dev, uint64_t ino)
+{
+    for (const struct node *up = node->parent; up != NULL; up = up->parent)
+        if (up->ino == ino && up->dev == dev)
+            return true;
+    return false;
+}
+
+static int open_node(const struct crawl *crawl, const struct node *node)
+{
+    const char *inner = NULL;
+    const struct source_root *root = source_set_find(crawl->options.sources, node->name, &inner);
+    assert(root != NULL);
+    return path_open(root->dir_fd, inner[0] != '\0' ? inner : ".",
+                     O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, crawl->list_options.follow_links);
+}
+
+static void read_node(const struct crawl *crawl, struct node *node)
+{
+    SCOPED_FD int fd = open_node(crawl, node);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        node->sys = errno;
+        node->reason = REASON_UNREADABLE;
+        return;
+    }
+    node->dev = st.st_dev;
+    node->ino = st.st_ino;
+    if (crawl->options.links == LINKS_FOLLOW && is_above(node, node->dev, node->ino)) {
+        node->reason = REASON_LOOP;
+        return;
+    }
+    if (crawl->options.one_file_system && node->parent != NULL && node->parent->dev != 0 &&
+        node->dev != node->parent->dev) {
+        node->reason = REASON_OTHER_DEVICE;
+        return;
+    }
+    struct err err = { 0 };
+    if (dirlist_read(&node->list, fd, &crawl->list_options, &err) < 0) {
+        node->sys = err.sys != 0 ? err.sys : EIO;
+        node->reason = REASON_UNREADABLE;
+    }
+}
+
+static void publish_locked(struct crawl *crawl, struct node *node)
+{
+    node->state = NODE_READY;
+    if (node->list != NULL) {
+        node->held_bytes = dirlist_memory(node->list);
+        crawl->ahead_bytes += node->held_bytes;
+        if (!dirlist_spilled(node->list))
+            open_list_insert_locked(crawl, node);
+    }
+    cond_wake_all(&crawl->changed);
+}
+
+/* ---- the crawl threads ---- */
+
+static struct node *take_ahead_locked(struct crawl *crawl)
+{
+    if (crawl->ahead_bytes >= AHEAD_BYTES_MAX || crawl->ahead_nodes >= AHEAD_NODES_MAX)
+        return NULL;
+    while (crawl->open_head != NULL) {
+        struct node *from = crawl->open_head;
+        struct node *child = node_expand_locked(crawl, from);
+        if (child == NULL) {
+            open_list_remove_locked(crawl, from);
+            continue;
+        }
+        if (from->last_child != NULL)
+            from->last_child->sibling = child;
+        else
+            from->first_child = child;
+        from->last_child = child;
+        child->state = NODE_TAKEN;
+        crawl->ahead_nodes++;
+        return child;
+    }
+    return NULL;
+}
+
+static int64_t thread_cpu_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return clock_from_timespec_ns(ts);
+}
+
+static void *crawl_thread(void *arg);
+
+/* Reading that mostly waits (a network file system) wants more threads; reading that computes does
+ * not. */
+static void adapt_locked(struct crawl *crawl)
+{
+    if (crawl->wall_ns < ADAPT_NS)
+        return;
+    const bool waits = crawl->wall_ns > 2 * crawl->cpu_ns;
+    crawl->wall_ns = crawl->cpu_ns = 0;
+    for (uint32_t more = crawl->thread_count; waits && more > 0; more--) {
+        if (crawl->thread_count == crawl->thread_most || crawl->open_head == NULL)
+            return;
+        struct err ignored = { 0 }; /* fewer threads are only slower */
+        if (thread_start(&crawl->threads[crawl->thread_count], "lade-crawl", crawl_thread, crawl,
+                         &ignored) < 0)
+            return;
+        crawl->thread_count++;
+    }
+}
+
+static void *crawl_thread(void *arg)
+{
+    struct crawl *crawl = arg;
+    lock_take(&crawl->lock);
+    while (!crawl->closing && !stop_raised(crawl->stop)) {
+        struct node *node = take_ahead_locked(crawl);
+        if (node == NULL) {
+            cond_wait_for(&crawl->changed, &crawl->lock, WAIT_NS);
+            continue;
+        }
+        lock_give(&crawl->lock);
+        const int64_t wall_ns = clock_monotonic_ns();
+        const int64_t cpu_ns = thread_cpu_ns();
+        read_node(crawl, node);
+        const int64_t cpu_used_ns = thread_cpu_ns() - cpu_ns;
+        const int64_t wall_used_ns = clock_monotonic_ns() - wall_ns;
+        lock_take(&crawl->lock);
+        publish_locked(crawl, node);
+        crawl->wall_ns += wall_used_ns;
+        crawl->cpu_ns += cpu_used_ns;
+        adapt_locked(crawl);
+    }
+    lock_give(&crawl->lock);
+    return NULL;
+}
+
+/* ---- the planner's walk ---- */
+
+static void push_frame(struct crawl *crawl, struct node *node)
+{
+    if (crawl->depth == crawl->frames_cap) {
+        crawl->frames_cap = crawl->frames_cap == 0 ? 16 : crawl->frames_cap * 2;
+        crawl->frames = mem_resize(crawl->frames, crawl->frames_cap * sizeof *crawl->frames);
+    }
+    crawl->frames[crawl->depth++] = (struct frame){ .node = node };
+}
+
+/* The node of directory `name` below `parent`: read ahead, or read now by us. */
+static struct node *enter(struct crawl *crawl, struct node *parent, const char *name, size_t len)
+{
+    lock_take(&crawl->lock);
+    struct node *child = parent->first_child;
+    if (child != NULL) {
+        parent->first_child = child->sibling;
+        if (parent->first_child == NULL)
+            parent->last_child = NULL;
+        child->sibling = NULL;
+        crawl->ahead_nodes--;
+        while (child->state != NODE_READY && !stop_raised(crawl->stop))
+            cond_wait_for(&crawl->changed, &crawl->lock, WAIT_NS);
+        /* A reader that hangs in the kernel still has the node: leave both alone. */
+        if (child->state != NODE_READY)
+            child = NULL;
+        lock_give(&crawl->lock);
+        return child;
+    }
+    child = dirlist_spilled(parent->list) ? node_new(parent, name, len)
+                                          : node_expand_locked(crawl, parent);
+    child->state = NODE_TAKEN;
+    lock_give(&crawl->lock);
+    assert(child->name_len == parent->name_len + len + 1);
+    read_node(crawl, child);
+    lock_take(&crawl->lock);
+    publish_locked(crawl, child);
+    lock_give(&crawl->lock);
+    return child;
+}
+
+static enum plan_reason special_reason(uint32_t mode)
+{
+    if (S_ISFIFO(mode))
+        return REASON_FIFO;
+    return S_ISSOCK(mode) ? REASON_SOCKET : REASON_DEVICE;
+}
+
+static void item_from_entry(const struct crawl *crawl, const struct dirlist_entry *entry,
+                            struct crawl_item *item)
+{
+    *item = (struct crawl_item){ .kind = entry->kind,
+                                 .sys = entry->sys,
+                                 .mode = entry->mode & 07777,
+                                 .uid = entry->uid,
+                                 .gid = entry->gid,
+                                 .size_bytes = entry->kind == ENTRY_DIR ? 0 : entry->size_bytes,
+                                 .mtime_ns = entry->mtime_ns };
+    switch (entry->kind) {
+    case ENTRY_UNREADABLE:
+        item->reason = REASON_UNREADABLE;
+        break;
+    case ENTRY_SPECIAL:
+        item->reason = special_reason(entry->mode);
+        item->size_bytes = 0;
+        break;
+    case ENTRY_LINK:
+        if (crawl->options.links == LINKS_SKIP)
+            item->reason = REASON_LINK_SKIPPED;
+        else if (crawl->options.links == LINKS_FOLLOW)
+            item->reason = REASON_DANGLING;
+        break;
+    default:
+        break;
+    }
+}
+
+/* A link's object must not meet an entry that really has that name. */
+static bool link_collides(const struct crawl *crawl, const struct node *node, const char *name)
+{
+    SCOPED(buf) struct buf other = { 0 };
+    buf_printf(&other, "%s%s%s", node->name, name, LINK_SUFFIX);
+    const char *inner = NULL;
+    const struct source_root *root =
+        source_set_find(crawl->options.sources, buf_text(&other), &inner);
+    if (root == NULL)
+        return false;
+    SCOPED_FD int fd = path_open(root->dir_fd, inner, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, false);
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode);
+}
+
+static void set_names(struct crawl *crawl, struct crawl_item *item)
+{
+    item->name = buf_text(&crawl->name);
+    item->name_len = (uint32_t)crawl->name.len;
+    item->key = item->name;
+    if (item->kind == ENTRY_LINK && item->reason == REASON_NONE) {
+        buf_clear(&crawl->key);
+        buf_add(&crawl->key, crawl->name.data, crawl->name.len);
+        buf_add_text(&crawl->key, LINK_SUFFIX);
+        item->key = crawl->key.data;
+    }
+}
+
+static bool file_wanted(struct crawl *crawl, const struct crawl_item *item)
+{
+    const char *rule = NULL;
+    if (crawl->options.filter == NULL ||
+        filter_file(crawl->options.filter, item->name, item->name_len, &rule))
+        return true;
+    crawl->excluded++;
+    return false;
+}
+
+/* Give the first directory on the way here that was held back; false when there is none. */
+static bool give_pending(struct crawl *crawl, struct crawl_item *ret_item)
+{
+    for (size_t i = 0; i < crawl->depth; i++) {
+        struct frame *frame = &crawl->frames[i];
+        if (!frame->pending)
+            continue;
+        frame->pending = false;
+        *ret_item = frame->item;
+        ret_item->name = ret_item->key = frame->node->name;
+        ret_item->name_len = (uint32_t)frame->node->name_len;
+        return true;
+    }
+    return false;
+}
+
+/* A directory entry: go into it. 1 when its own item is to be given now. */
+static int visit_directory(struct crawl *crawl, struct node *parent,
+                           const struct dirlist_entry *entry, struct crawl_item *ret_item,
+                           struct err *err)
+{
+    buf_cut(&crawl->name, parent->name_len);
+    buf_add(&crawl->name, entry->name, entry->name_len);
+    buf_add_char(&crawl->name, '/');
+    if (!directory_wanted(crawl, crawl->name.data, crawl->name.len)) {
+        if (!passed_already(crawl, crawl->name.data, crawl->name.len))
+            crawl->excluded++;
+        return 0;
+    }
+    struct node *node = enter(crawl, parent, entry->name, entry->name_len);
+    if (node == NULL)
+        return stop_check(crawl->stop, err);
+    push_frame(crawl, node);
+    struct frame *frame = &crawl->frames[crawl->depth - 1];
+    item_from_entry(crawl, entry, &frame->item);
+    frame->item.reason = node->reason;
+    frame->item.sys = node->sys;
+    frame->item.empty = node->list != NULL && dirlist_count(node->list) == 0;
+    /* With a filter a directory is wanted for what is in it, or when it is empty and passes itself.
+     */
+    frame->pending = true;
+    if (crawl->options.filter != NULL && node->reason == REASON_NONE &&
+        !(frame->item.empty &&
+          file_wanted(crawl, &(struct crawl_item){ .name = node->name,
+                                                   .name_len = (uint32_t)node->name_len })))
+        return 0;
+    return give_pending(crawl, ret_item) ? 1 : 0;
+}
+
+static int visit(struct crawl *crawl, struct node *node, const struct dirlist_entry *entry,
+                 struct crawl_item *ret_item, struct err *err)
+{
+    if (entry->kind == ENTRY_DIR)
+        return visit_directory(crawl, node, entry, ret_item, err);
+    buf_cut(&crawl->name, node->name_len);
+    buf_add(&crawl->name, entry->name, entry->name_len);
+    struct crawl_item item;
+    item_from_entry(crawl, entry, &item);
+    if (item.kind == ENTRY_LINK && item.reason == REASON_NONE &&
+        link_collides(crawl, node, entry->name))
+        item.reason = REASON_COLLISION;
+    set_names(crawl, &item);
+    if (!file_wanted(crawl, &item))
+        return 0;
+    if (give_pending(crawl, ret_item)) {
+        crawl->held = item;
+        crawl->holding = true;
+        return 1;
+    }
+    *ret_item = item;
+    return 1;
+}
+
+static void leave(struct crawl *crawl)
+{
+    struct frame *frame = &crawl->frames[--crawl->depth];
+    node_free(crawl, frame->node);
+    lock_take(&crawl->lock);
+    cond_wake_all(&crawl->changed);
+    lock_give(&crawl->lock);
+    buf_cut(&crawl->name, crawl->depth != 0 ? crawl->frames[crawl->depth - 1].node->name_len : 0);
+}
+
+static int next_in_tree(struct crawl *crawl, struct crawl_item *ret_item, struct err *err)
+{
+    while (crawl->depth != 0) {
+        if (crawl->holding) {
+            if (give_pending(crawl, ret_item))
+                return 1;
+            crawl->holding = false;
+            *ret_item = crawl->held;
+            return 1;
+        }
+        struct node *node = crawl->frames[crawl->depth - 1].node;
+        struct dirlist_entry entry;
+        int got = node->list != NULL ? dirlist_next(node->list, &entry, err) : 0;
+        if (got < 0)
+            return err_at(err, "directory '%s'", node->name);
+        if (got == 0) {
+            leave(crawl);
+            continue;
+        }
+        got = visit(crawl, node, &entry, ret_item, err);
+        if (got != 0)
+            return got;
+    }
+    return 0;
+}
+
+/* ---- files-from ---- */
+
+static int next_in_list(struct crawl *crawl, struct crawl_item *ret_item, struct err *err)
+{
+    for (;;) {
+        struct dirlist_entry entry;
+        const int got = dirlist_next(crawl->names, &entry, err);
+        if (got <= 0)
+            return got;
+        if (crawl->last_name.len == entry.name_len && entry.name_len != 0 &&
+            memcmp(crawl->last_name.data, entry.name, entry.name_len) == 0)
+            continue;
+        buf_clear(&crawl->last_name);
+        buf_add(&crawl->last_name, entry.name, entry.name_len);
+        buf_clear(&crawl->name);
+        buf_add(&crawl->name, entry.name, entry.name_len);
+        item_from_entry(crawl, &entry, ret_item);
+        if (entry.kind == ENTRY_DIR) {
+            buf_add_char(&crawl->name, '/');
+            ret_item->empty = true;
+        }
+        set_names(crawl, ret_item);
+        if (file_wanted(crawl, ret_item))
+            return 1;
+    }
+}
+
+static int add_listed(struct crawl *crawl, struct source_dirs *dirs, const char *text,
+                      struct err *err)
+{
+    /* "./a//b/" is a/b. */
+    SCOPED(buf) struct buf name = { 0 };
+    while (*text == '/' || (text[0] == '.' && text[1] == '/'))
+        text++;
+    for (; *text != '\0'; text++)
+        if (*text != '/' || (name.len != 0 && name.data[name.len - 1] != '/'))
+            buf_add_char(&name, *text);
+    while (name.len != 0 && name.data[name.len - 1] == '/')
+        buf_cut(&name, name.len - 1);
+    if (name.len == 0)
+        return 0;
+    if (!path_rel_ok(name.data))
+        return err_set(err, ERR_USAGE, "--files-from: '%s' leaves the source directory", name.data);
+    struct err why = { 0 };
+    int dir_fd = -1;
+    const char *last = NULL;
+    if (dir_cache_at(&dirs->cache, name.data, false, &dir_fd, &last, &why) < 0)
+        return dirlist_add_unreadable(crawl->names, name.data, why.sys, err);
+    const int got = dirlist_add(crawl->names, dir_fd, last, name.data, err);
+    return got == 1 ? dirlist_add_unreadable(crawl->names, name.data, ENOENT, err) : got;
+}
+
+static int read_list(struct crawl *crawl, struct err *err)
+{
+    const struct source_set *sources = crawl->options.sources;
+    if (sources->count != 1 || sources->roots[0].inner[0] != '\0')
+        return err_set(err, ERR_USAGE, "--files-from needs one source, a directory");
+    const char *path = crawl->options.files_from;
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (file == NULL)
+        return err_sys(err, ERR_USAGE, "--files-from '%s'", path);
+    crawl->names = dirlist_new(&crawl->list_options);
+    struct source_dirs dirs = { .set = sources };
+    dir_cache_init(&dirs.cache, sources->roots[0].dir_fd, sources->follow);
+    const int end = crawl->options.files_from_nul ? '\0' : '\n';
+    char *line = NULL;
+    size_t cap = 0;
+    int result = 0;
+    ssize_t len;
+    while (result == 0 && (len = getdelim(&line, &cap, end, file)) > 0) {
+        if (line[len - 1] == end)
+            line[--len] = '\0';
+        if (!crawl->options.files_from_nul && len != 0 && line[len - 1] == '\r')
+            line[--len] = '\0';
+        result = add_listed(crawl, &dirs, line, err);
+    }
+    free(line);
+    dir_cache_done(&dirs.cache);
+    if (file != stdin)
+        fclose(file);
+    return result < 0 ? -1 : dirlist_finish(crawl->names, err);
+}
+
+/* ---- the whole ---- */
+
+/* The directory that holds the sources by their names, when it is not one source itself. */
+static int make_root_list(struct crawl *crawl, struct node *node, struct err *err)
+{
+    const struct source_set *sources = crawl->options.sources;
+    node->list = dirlist_new(&crawl->list_options);
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct source_root *root = &sources->roots[i];
+        const char *path = root->inner[0] != '\0' ? root->inner : ".";
+        if (dirlist_add(node->list, root->dir_fd, path, root->name, err) < 0)
+            return -1;
+    }
+    return dirlist_finish(node->list, err);
+}
+
+static int start_walk(struct crawl *crawl, struct err *err)
+{
+    struct node *root = node_new(NULL, "", 0);
+    push_frame(crawl, root);
+    if (crawl->options.sources->roots[0].name[0] == '\0') {
+        read_node(crawl, root);
+        if (root->reason != REASON_NONE) {
+            errno = root->sys;
+            return err_sys(err, ERR_SOURCE, "read '%s'", crawl->options.sources->roots[0].path);
+        }
+    } else if (make_root_list(crawl, root, err) < 0) {
+        return -1;
+    }
+    lock_take(&crawl->lock);
+    publish_locked(crawl, root);
+    lock_give(&crawl->lock);
+
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t start = crawl->options.crawlers;
+    crawl->thread_most = start;
+    if (start == 0) {
+        crawl->thread_most = CRAWLERS_MAX;
+        start = cores > 1 && cores < 8 ? (uint32_t)cores : cores <= 1 ? 1 : 8;
+    }
+    lock_take(&crawl->lock);
+    int result = 0;
+    while (result == 0 && crawl->thread_count < start) {
+        result = thread_start(&crawl->threads[crawl->thread_count], "lade-crawl", crawl_thread,
+                              crawl, err);
+        if (result == 0)
+            crawl->thread_count++;
+    }
+    lock_give(&crawl->lock);
+    return result;
+}
+
+int crawl_open(struct crawl **ret_crawl, const struct crawl_options *options, struct err *err)
+{
+    struct crawl *crawl = mem_alloc(sizeof *crawl);
+    crawl->options = *options;
+    crawl->stop = options->stop;
+    crawl->list_options = (struct dirlist_options){ .follow_links = options->links == LINKS_FOLLOW,
+                                                    .suffix_links = options->links == LINKS_KEEP,
+                                                    .temp_dir = options->temp_dir };
+    lock_init(&crawl->lock);
+    cond_init(&crawl->changed);
+    const int result = options->files_from != NULL ? read_list(crawl, err) : start_walk(crawl, err);
+    if (result < 0) {
+        crawl_close(crawl);
+        return -1;
+    }
+    *ret_crawl = crawl;
+    return 0;
+}
+
+int crawl_next(struct crawl *crawl, struct crawl_item *ret_item, struct err *err)
+{
+    for (;;) {
+        if (stop_check(crawl->stop, err) < 0)
+            return -1;
+        const int got = crawl->names != NULL ? next_in_list(crawl, ret_item, err)
+                                             : next_in_tree(crawl, ret_item, err);
+        const char *after = crawl->options.start_after;
+        if (got <= 0 || after == NULL || strcmp(ret_item->key, after) > 0)
+            return got;
+    }
+}
+
+uint64_t crawl_excluded_count(const struct crawl *crawl)
+{
+    return crawl->excluded;
+}
+
+void crawl_close(struct crawl *crawl)
+{
+    if (crawl == NULL)
+        return;
+    lock_take(&crawl->lock);
+    crawl->closing = true;
+    cond_wake_all(&crawl->changed);
+    const uint32_t threads = crawl->thread_count;
+    lock_give(&crawl->lock);
+    /* After a stop a thread may hang in the kernel for as long as the file system does: the process
+     * is about to end, so neither wait for it nor take away what it uses. */
+    if (stop_raised(crawl->stop))
+        return;
+    for (uint32_t i = 0; i < threads; i++)
+        thread_join(&crawl->threads[i]);
+    while (crawl->depth != 0)
+        leave(crawl);
+    mem_release(crawl->frames);
+    dirlist_free(crawl->names);
+    buf_done(&crawl->name);
+    buf_done(&crawl->key);
+    buf_done(&crawl->last_name);
+    lock_done(&crawl->lock);
+    cond_done(&crawl->changed);
+    mem_release(crawl);
+}

@@ -1,0 +1,67 @@
+/* job/pattern_internal.h: between the three parts of a pattern: pattern_parse.c makes a tree of the
+ * text, pattern.c an automaton of the tree, pattern_match.c walks it. */
+#pragma once
+
+#include "base/mem.h"
+#include "job/pattern.h"
+
+#include <stdint.h>
+
+/* A character as a number: Unicode, or PATTERN_BYTE + b for a byte b that is no part of UTF-8. */
+#define PATTERN_BYTE UINT32_C(0x110000)
+#define PATTERN_CODE_MAX (PATTERN_BYTE + 255)
+
+struct pattern_range {
+    uint32_t low, high;
+};
+enum pattern_op {
+    PATTERN_CHARS, /* one character of the ranges, or of none when negated */
+    PATTERN_BEGIN, /* only at the start of the path */
+    PATTERN_END,   /* only at its end */
+    PATTERN_SPLIT, /* go on at both */
+    PATTERN_JUMP,
+    PATTERN_MATCH,
+};
+struct pattern_state {
+    enum pattern_op op;
+    bool fold;   /* ASCII letters of either case */
+    bool negate;
+    uint16_t next, other;
+    uint32_t range_count;
+    const struct pattern_range *ranges;
+};
+struct pattern {
+    struct arena arena; /* of all below */
+    bool anchored;      /* matches from the start of the path only */
+    struct pattern_state *states;
+    uint32_t state_count;
+    int rest_state;     /* the split of two stars at the end, or -1 */
+    const char *suffix; /* bytes that each match ends in: a cheap first look */
+    size_t suffix_len;
+};
+
+enum node_kind {
+    NODE_EMPTY,
+    NODE_CHARS, /* one character of the ranges, or of none when negated */
+    NODE_BEGIN,
+    NODE_END,
+    NODE_ROW,    /* the children one after the other */
+    NODE_CHOICE, /* one of the children */
+    NODE_REPEAT, /* the child, least to most times */
+};
+#define NODE_ENDLESS UINT32_MAX
+struct pattern_node {
+    enum node_kind kind;
+    bool fold, negate;
+    uint32_t range_count;
+    struct pattern_range *ranges;
+    uint32_t least, most;
+    struct pattern_node *first, *last; /* children */
+    struct pattern_node *sibling;
+};
+/* The tree of the text, in the arena; a '/' in front of it was taken off. */
+CHECKED int pattern_parse(struct pattern_node **ret_tree, struct arena *arena, const char *text,
+                          size_t len, struct err *err);
+
+/* The character at *at, and move behind it. */
+uint32_t pattern_decode(const unsigned char **at, const unsigned char *end);
