@@ -1,5 +1,6 @@
-/* base/crc64.h: CRC-64/NVME (reflected polynomial 0x9a6c9329ac4bc9b5, check value ae8b14860a799888), the
- * checksum that S3 calls CRC64NVME. The fastest variant that the processor has is chosen at run time. */
+/* base/crc64.h: CRC-64/NVME (reflected polynomial 0x9a6c9329ac4bc9b5, check value
+ * ae8b14860a799888), the checksum that S3 calls CRC64NVME. The fastest variant that the processor
+ * has is chosen at run time. */
 #pragma once
 
 #include <stddef.h>
