@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum digest_kind { /* bits of a set; the numbers are written in journals */
+/* Bits of a set; the numbers are written in journals. */
+enum digest_kind {
     DIGEST_CRC64NVME = 1,
     DIGEST_SHA256 = 2,
     DIGEST_MD5 = 4,
@@ -33,7 +34,8 @@ struct digest {
 CHECKED int digest_init(struct digest *digest, uint32_t kinds, struct err *err);
 void digest_reset(struct digest *digest); /* from the beginning, keeps the contexts */
 void digest_add(struct digest *digest, const void *bytes, size_t len);
-void digest_value(const struct digest *digest, struct digest_value *ret_value); /* may go on after */
+/* The value of all bytes so far; more may be added after. */
+void digest_value(const struct digest *digest, struct digest_value *ret_value);
 void digest_done(struct digest *digest);
 
 /* "sha256,md5" to a set; names what it does not know. */

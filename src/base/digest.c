@@ -1,0 +1,186 @@
+#include "base/digest.h"
+
+#include "base/ban.h"
+#include "base/crc64.h"
+
+#include <assert.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+
+/* Looking an algorithm up costs more than digesting a small file, so each is fetched once per
+ * process and never given back. Written under pthread_once, only read afterwards. */
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+static EVP_MD *fetched_sha256;
+static EVP_MD *fetched_md5;
+
+static void fetch_all(void)
+{
+    fetched_sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+    fetched_md5 = EVP_MD_fetch(NULL, "MD5", NULL); /* NULL where a FIPS provider forbids it */
+}
+
+static void must(int result)
+{
+    assert(result == 1);
+    (void)result;
+}
+
+static int start(void **ret_context, const EVP_MD *md, const char *name, struct err *err)
+{
+    EVP_MD_CTX *context = md != NULL ? EVP_MD_CTX_new() : NULL;
+    if (context == NULL || EVP_DigestInit_ex2(context, md, NULL) != 1) {
+        EVP_MD_CTX_free(context);
+        return err_set(err, ERR_LOCAL, "the OpenSSL library of this system gives no %s", name);
+    }
+    *ret_context = context;
+    return 0;
+}
+
+int digest_init(struct digest *digest, uint32_t kinds, struct err *err)
+{
+    struct digest fresh = { .kinds = kinds | DIGEST_CRC64NVME };
+    pthread_once(&fetch_once, fetch_all);
+    if ((kinds & DIGEST_SHA256) != 0 && start(&fresh.sha256, fetched_sha256, "sha256", err) < 0)
+        return -1;
+    if ((kinds & DIGEST_MD5) != 0 && start(&fresh.md5, fetched_md5, "md5", err) < 0) {
+        digest_done(&fresh);
+        return -1;
+    }
+    *digest = fresh;
+    return 0;
+}
+
+void digest_reset(struct digest *digest)
+{
+    digest->crc64 = 0;
+    if (digest->sha256 != NULL)
+        must(EVP_DigestInit_ex2(digest->sha256, fetched_sha256, NULL));
+    if (digest->md5 != NULL)
+        must(EVP_DigestInit_ex2(digest->md5, fetched_md5, NULL));
+}
+
+/* All digests go over a piece of this size while it is in the first-level cache. */
+#define PIECE_BYTES ((size_t)16 * 1024)
+
+void digest_add(struct digest *digest, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes;
+    while (len != 0) {
+        const size_t piece = len < PIECE_BYTES ? len : PIECE_BYTES;
+        digest->crc64 = crc64nvme(digest->crc64, at, piece);
+        if (digest->sha256 != NULL)
+            must(EVP_DigestUpdate(digest->sha256, at, piece));
+        if (digest->md5 != NULL)
+            must(EVP_DigestUpdate(digest->md5, at, piece));
+        at += piece;
+        len -= piece;
+    }
+}
+
+/* Works on a copy, so the digest may go on. */
+static void read_value(const EVP_MD_CTX *context, unsigned char *ret_bytes)
+{
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    must(copy != NULL && EVP_MD_CTX_copy_ex(copy, context));
+    must(EVP_DigestFinal_ex(copy, ret_bytes, NULL));
+    EVP_MD_CTX_free(copy);
+}
+
+void digest_value(const struct digest *digest, struct digest_value *ret_value)
+{
+    *ret_value = (struct digest_value){ .kinds = digest->kinds, .crc64 = digest->crc64 };
+    if (digest->sha256 != NULL)
+        read_value(digest->sha256, ret_value->sha256);
+    if (digest->md5 != NULL)
+        read_value(digest->md5, ret_value->md5);
+}
+
+void digest_done(struct digest *digest)
+{
+    EVP_MD_CTX_free(digest->sha256);
+    EVP_MD_CTX_free(digest->md5);
+    *digest = (struct digest){ 0 };
+}
+
+static uint32_t kind_of(const char *name, size_t len)
+{
+    static const struct {
+        const char *name;
+        uint32_t kind;
+    } names[] = {
+        { "crc64nvme", DIGEST_CRC64NVME },
+        { "sha256", DIGEST_SHA256 },
+        { "md5", DIGEST_MD5 },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i].name) == len && memcmp(names[i].name, name, len) == 0)
+            return names[i].kind;
+    return 0;
+}
+
+int digest_parse_list(uint32_t *ret_kinds, const char *list, struct err *err)
+{
+    uint32_t kinds = 0;
+    for (const char *at = list;; at++) {
+        const size_t len = strcspn(at, ",");
+        const uint32_t kind = kind_of(at, len);
+        if (kind == 0)
+            return err_set(err, ERR_USAGE,
+                           "unknown digest '%.*s' (there are crc64nvme, sha256 and md5)", (int)len,
+                           at);
+        kinds |= kind;
+        at += len;
+        if (*at == '\0')
+            break;
+    }
+    *ret_kinds = kinds;
+    return 0;
+}
+
+bool digest_equal(const struct digest_value *a, const struct digest_value *b, uint32_t *ret_common)
+{
+    const uint32_t common = a->kinds & b->kinds;
+    *ret_common = common;
+    if (common == 0)
+        return false;
+    if ((common & DIGEST_CRC64NVME) != 0 && a->crc64 != b->crc64)
+        return false;
+    if ((common & DIGEST_SHA256) != 0 && memcmp(a->sha256, b->sha256, sizeof a->sha256) != 0)
+        return false;
+    return (common & DIGEST_MD5) == 0 || memcmp(a->md5, b->md5, sizeof a->md5) == 0;
+}
+
+void digest_hex(const void *bytes, size_t len, char *ret_text)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *from = bytes;
+    for (size_t i = 0; i < len; i++) {
+        *ret_text++ = digits[from[i] >> 4];
+        *ret_text++ = digits[from[i] & 15];
+    }
+    *ret_text = '\0';
+}
+
+static int digit_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int digest_unhex(const char *text, void *ret_bytes, size_t len)
+{
+    if (strlen(text) != 2 * len)
+        return -1;
+    for (size_t i = 0; i < 2 * len; i++)
+        if (digit_value(text[i]) < 0)
+            return -1;
+    unsigned char *to = ret_bytes;
+    for (size_t i = 0; i < len; i++)
+        to[i] = (unsigned char)(digit_value(text[2 * i]) * 16 + digit_value(text[2 * i + 1]));
+    return 0;
+}
