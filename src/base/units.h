@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "10", "64K", "1.5GiB", "2GB", "100B" to bytes; ERR_USAGE names the text and says what is taken. */
+/* "10", "64K", "1.5GiB", "2GB", "100B" to bytes, in any case, with a space before the unit or none.
+ * ERR_USAGE names the text, the hint says what is taken. */
 CHECKED int units_parse_bytes(uint64_t *ret_bytes, const char *text, struct err *err);
 /* Bytes per second: a size with an optional "/s". "off" and "0" are 0 = no limit. */
 CHECKED int units_parse_rate(uint64_t *ret_bytes_per_s, const char *text, struct err *err);
