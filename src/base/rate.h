@@ -1,5 +1,6 @@
-/* base/rate.h: hard budgets (--bwlimit, --tpslimit): a token bucket. The state is a pure function of the
- * times that it is given, so a test can walk through an hour of it; rate_wait() is the blocking face. */
+/* base/rate.h: hard budgets (--bwlimit, --tpslimit): a token bucket. The state is a pure function
+ * of the times that it is given, so a test can walk through an hour of it; rate_wait() is the
+ * blocking face. */
 #pragma once
 
 #include "base/err.h"
