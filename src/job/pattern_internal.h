@@ -24,7 +24,7 @@ enum pattern_op {
 };
 struct pattern_state {
     enum pattern_op op;
-    bool fold;   /* ASCII letters of either case */
+    bool fold; /* ASCII letters of either case */
     bool negate;
     uint16_t next, other;
     uint32_t range_count;

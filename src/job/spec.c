@@ -1,0 +1,258 @@
+/* The job_spec part of job/job.h. */
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/job.h"
+
+#include <ctype.h>
+
+static void percent_add(struct buf *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (isalnum(c) || strchr("/._-+:,@", c) != NULL)
+            buf_add_char(out, (char)c);
+        else
+            buf_printf(out, "%%%02X", c);
+    }
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The reverse, in place; -1 when it is not what percent_add() writes. */
+static int percent_undo(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++) {
+        if (*from != '%') {
+            *to++ = *from;
+            continue;
+        }
+        const int high = hex_value(from[1]);
+        const int low = high < 0 ? -1 : hex_value(from[2]);
+        if (low < 0 || (high == 0 && low == 0))
+            return -1;
+        *to++ = (char)(high * 16 + low);
+        from += 2;
+    }
+    *to = '\0';
+    return 0;
+}
+
+static void write_text(struct buf *out, const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    buf_printf(out, "%s=", key);
+    percent_add(out, value);
+    buf_add_char(out, '\n');
+}
+
+void job_spec_write(const struct job_spec *spec, struct buf *out)
+{
+    write_text(out, "direction", spec->direction == JOB_PUT ? "put" : "get");
+    for (size_t i = 0; i < spec->source_count; i++)
+        write_text(out, "source", spec->sources[i]);
+    write_text(out, "dest", spec->dest);
+    write_text(out, "name", spec->one_name);
+    write_text(out, "filter", spec->filter);
+    write_text(out, "files-from", spec->files_from);
+    buf_printf(out, "null=%d\nkeep-name=%d\none-file-system=%d\nchecksum=%d\nimmutable=%d\n",
+               spec->files_from_nul, spec->keep_name, spec->one_file_system, spec->checksum,
+               spec->immutable);
+    buf_printf(out, "overwrite=%d\nglob=%d\nlinks=%d\ndigests=%u\n", spec->overwrite, spec->glob,
+               (int)spec->links, spec->digests);
+    for (size_t i = 0; i < spec->meta_count; i++) {
+        write_text(out, "meta-name", spec->meta[i].name);
+        write_text(out, "meta-value", spec->meta[i].value);
+    }
+}
+
+static int take_number(struct job_spec *spec, const char *key, const char *value)
+{
+    const unsigned long number = strtoul(value, NULL, 10);
+    const struct {
+        const char *key;
+        bool *flag;
+    } flags[] = {
+        { "null", &spec->files_from_nul }, { "keep-name", &spec->keep_name },
+        { "checksum", &spec->checksum },   { "one-file-system", &spec->one_file_system },
+        { "immutable", &spec->immutable }, { "overwrite", &spec->overwrite },
+        { "glob", &spec->glob },
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (strcmp(key, flags[i].key) == 0) {
+            *flags[i].flag = number != 0;
+            return 0;
+        }
+    if (strcmp(key, "digests") == 0)
+        spec->digests = (uint32_t)number;
+    else if (strcmp(key, "links") == 0 && number <= LINKS_SKIP)
+        spec->links = (enum link_mode)number;
+    else
+        return -1;
+    return 0;
+}
+
+static void set_text(char **field, const char *value)
+{
+    mem_release(*field);
+    *field = mem_string(value);
+}
+
+static int take_meta(struct job_spec *spec, const char *key, const char *value)
+{
+    if (strcmp(key, "meta-name") == 0) {
+        spec->meta = mem_resize(spec->meta, (spec->meta_count + 1) * sizeof *spec->meta);
+        spec->meta[spec->meta_count++] =
+            (struct store_meta){ .name = mem_string(value), .value = NULL };
+        return 0;
+    }
+    if (strcmp(key, "meta-value") != 0 || spec->meta_count == 0 ||
+        spec->meta[spec->meta_count - 1].value != NULL)
+        return -1;
+    spec->meta[spec->meta_count - 1].value = mem_string(value);
+    return 0;
+}
+
+static int take_line(struct job_spec *spec, const char *key, const char *value)
+{
+    if (strcmp(key, "direction") == 0)
+        spec->direction = strcmp(value, "get") == 0 ? JOB_GET : JOB_PUT;
+    else if (strcmp(key, "source") == 0) {
+        spec->sources = mem_resize(spec->sources, (spec->source_count + 1) * sizeof *spec->sources);
+        spec->sources[spec->source_count++] = mem_string(value);
+    } else if (strcmp(key, "dest") == 0)
+        set_text(&spec->dest, value);
+    else if (strcmp(key, "name") == 0)
+        set_text(&spec->one_name, value);
+    else if (strcmp(key, "filter") == 0)
+        set_text(&spec->filter, value);
+    else if (strcmp(key, "files-from") == 0)
+        set_text(&spec->files_from, value);
+    else if (strncmp(key, "meta-", 5) == 0)
+        return take_meta(spec, key, value);
+    else
+        return take_number(spec, key, value);
+    return 0;
+}
+
+static bool complete(const struct job_spec *spec)
+{
+    for (size_t i = 0; i < spec->meta_count; i++)
+        if (spec->meta[i].value == NULL)
+            return false;
+    return spec->source_count != 0 && spec->dest != NULL;
+}
+
+int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len, struct err *err)
+{
+    struct job_spec spec = { 0 };
+    const char *end = text + len;
+    while (text < end) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        const size_t line_len = (size_t)((newline != NULL ? newline : end) - text);
+        char *line = mem_copy(text, line_len + 1);
+        line[line_len] = '\0';
+        char *value = strchr(line, '=');
+        int result = -1;
+        if (value != NULL) {
+            *value++ = '\0';
+            result = percent_undo(value) < 0 ? -1 : take_line(&spec, line, value);
+        }
+        mem_release(line);
+        if (result < 0)
+            break;
+        text += line_len + 1;
+    }
+    if (text < end || !complete(&spec)) {
+        job_spec_done(&spec);
+        return err_set(err, ERR_CONFIG, "the job file has a line that is not understood");
+    }
+    if (spec.filter == NULL)
+        spec.filter = mem_string("");
+    *ret_spec = spec;
+    return 0;
+}
+
+void job_spec_done(struct job_spec *spec)
+{
+    for (size_t i = 0; i < spec->source_count; i++)
+        mem_release(spec->sources[i]);
+    for (size_t i = 0; i < spec->meta_count; i++) {
+        mem_release(spec->meta[i].name);
+        mem_release(spec->meta[i].value);
+    }
+    mem_release(spec->sources);
+    mem_release(spec->meta);
+    mem_release(spec->dest);
+    mem_release(spec->one_name);
+    mem_release(spec->filter);
+    mem_release(spec->files_from);
+    *spec = (struct job_spec){ 0 };
+}
+
+void job_spec_copy(struct job_spec *to, const struct job_spec *from)
+{
+    /* What can be written can be read. */
+    SCOPED(buf) struct buf text = { 0 };
+    struct err err = { 0 };
+    job_spec_write(from, &text);
+    if (job_spec_parse(to, text.data, text.len, &err) < 0)
+        abort();
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_meta(const struct job_spec *a, const struct job_spec *b)
+{
+    if (a->meta_count != b->meta_count)
+        return false;
+    for (size_t i = 0; i < a->meta_count; i++)
+        if (strcmp(a->meta[i].name, b->meta[i].name) != 0 ||
+            strcmp(a->meta[i].value, b->meta[i].value) != 0)
+            return false;
+    return true;
+}
+
+const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b)
+{
+    if (a->direction != b->direction)
+        return "the direction";
+    if (a->source_count != b->source_count)
+        return "the sources";
+    for (size_t i = 0; i < a->source_count; i++)
+        if (strcmp(a->sources[i], b->sources[i]) != 0)
+            return "the sources";
+    const struct {
+        const char *name;
+        bool same;
+    } checks[] = {
+        { "the destination", same_text(a->dest, b->dest) },
+        { "the destination's name", same_text(a->one_name, b->one_name) },
+        { "the filter rules", same_text(a->filter, b->filter) },
+        { "--files-from", same_text(a->files_from, b->files_from) },
+        { "--null", a->files_from_nul == b->files_from_nul },
+        { "--keep-name", a->keep_name == b->keep_name },
+        { "--one-file-system", a->one_file_system == b->one_file_system },
+        { "--checksum", a->checksum == b->checksum },
+        { "--immutable", a->immutable == b->immutable },
+        { "--overwrite", a->overwrite == b->overwrite },
+        { "--glob", a->glob == b->glob },
+        { "--links", a->links == b->links },
+        { "--digest", a->digests == b->digests },
+        { "--metadata", same_meta(a, b) },
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        if (!checks[i].same)
+            return checks[i].name;
+    return NULL;
+}
