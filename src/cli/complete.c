@@ -257,9 +257,9 @@ static void fish_value(struct buf *out, const struct opt *row)
 {
     switch (value_kind(row)) {
     case VALUE_CHOICES:
-        buf_add_text(out, " -x -a '");
+        buf_add_text(out, row->type == OPT_SET ? " -x -a '(__fish_append , " : " -x -a '");
         add_choices(out, row);
-        buf_add_char(out, '\'');
+        buf_add_text(out, row->type == OPT_SET ? ")'" : "'");
         break;
     case VALUE_VERBS:
         buf_add_text(out, " -x -a '");

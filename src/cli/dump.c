@@ -1,41 +1,22 @@
 #include "cli/dump.h"
 
 #include "base/ban.h"
+#include "base/json.h"
 #include "cli/command.h"
 
-/* All text is ours: ASCII, with quotes, backslashes and newlines at most. */
-static void add_string(struct buf *out, const char *text)
+static void add_array(struct json *json, const char *key, const char *const *items)
 {
-    buf_add_char(out, '"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            buf_add_char(out, '\\');
-        if (*text == '\n')
-            buf_add_text(out, "\\n");
-        else
-            buf_add_char(out, *text);
-    }
-    buf_add_char(out, '"');
+    json_array(json, key);
+    for (size_t i = 0; items[i] != NULL; i++)
+        json_text(json, NULL, items[i]);
+    json_array_end(json);
 }
 
-/* A member that is not the first one of its object. */
-static void add_member(struct buf *out, const char *name, const char *text)
+/* A member that is left out where there is none. */
+static void add_if_any(struct json *json, const char *key, const char *text)
 {
-    if (text == NULL)
-        return;
-    buf_printf(out, ",\"%s\":", name);
-    add_string(out, text);
-}
-
-static void add_array(struct buf *out, const char *name, const char *const *items)
-{
-    buf_printf(out, ",\"%s\":[", name);
-    for (size_t i = 0; items[i] != NULL; i++) {
-        if (i != 0)
-            buf_add_char(out, ',');
-        add_string(out, items[i]);
-    }
-    buf_add_char(out, ']');
+    if (text != NULL)
+        json_text(json, key, text);
 }
 
 static const char *type_name(enum opt_type type)
@@ -49,54 +30,54 @@ static const char *type_name(enum opt_type type)
     return names[type];
 }
 
-static void add_option(struct buf *out, const struct opt *row)
+static void add_option(struct json *json, const struct opt *row)
 {
-    buf_add_text(out, "{\"name\":");
-    add_string(out, row->name);
+    json_object(json, NULL);
+    json_text(json, "name", row->name);
     if (row->letter != '\0')
-        add_member(out, "letter", (char[]){ row->letter, '\0' });
-    add_array(out, "aliases", row->aliases);
-    add_member(out, "type", type_name(row->type));
-    add_member(out, "arg", opt_takes_value(row) ? row->arg : NULL);
-    add_member(out, "default", row->fallback);
+        json_bytes(json, "letter", &row->letter, 1);
+    add_array(json, "aliases", row->aliases);
+    json_text(json, "type", type_name(row->type));
+    add_if_any(json, "arg", opt_takes_value(row) ? row->arg : NULL);
+    add_if_any(json, "default", row->fallback);
     if (row->choices != NULL)
-        add_array(out, "choices", row->choices);
+        add_array(json, "choices", row->choices);
     char variable[OPT_ENV_MAX];
     opt_env_name(row, variable);
-    add_member(out, "environment", row->no_env ? NULL : variable);
-    buf_printf(out, ",\"negatable\":%s,\"repeatable\":%s", opt_negatable(row) ? "true" : "false",
-               opt_repeatable(row) ? "true" : "false");
-    add_member(out, "group", opt_group_title(row->group));
-    add_member(out, "help", row->help);
-    add_member(out, "doc", row->doc);
-    buf_add_char(out, '}');
+    add_if_any(json, "environment", row->no_env ? NULL : variable);
+    json_bool(json, "negatable", opt_negatable(row));
+    json_bool(json, "repeatable", opt_repeatable(row));
+    json_text(json, "group", opt_group_title(row->group));
+    json_text(json, "help", row->help);
+    json_text(json, "doc", row->doc);
+    json_object_end(json);
 }
 
-static void add_verb(struct buf *out, const struct command *command)
+static void add_verb(struct json *json, const struct command *command)
 {
-    buf_add_text(out, "{\"name\":");
-    add_string(out, command->name);
-    add_member(out, "summary", command->summary);
-    add_array(out, "synopsis", command->synopsis);
-    add_member(out, "prose", command->prose);
-    buf_add_text(out, ",\"options\":[");
+    json_object(json, NULL);
+    json_text(json, "name", command->name);
+    json_text(json, "summary", command->summary);
+    add_array(json, "synopsis", command->synopsis);
+    json_text(json, "prose", command->prose);
+    json_array(json, "options");
     const struct opt *row;
-    for (size_t i = 0; (row = opt_at(command->tables, i)) != NULL; i++) {
-        if (i != 0)
-            buf_add_char(out, ',');
-        add_option(out, row);
-    }
-    buf_add_text(out, "]}");
+    for (size_t i = 0; (row = opt_at(command->tables, i)) != NULL; i++)
+        add_option(json, row);
+    json_array_end(json);
+    json_object_end(json);
 }
 
 void dump_json(struct buf *out)
 {
-    buf_add_text(out, "{\"version\":\"" LADE_VERSION "\",\"verbs\":[");
+    struct json json = json_into(out);
+    json_object(&json, NULL);
+    json_text(&json, "version", LADE_VERSION);
+    json_array(&json, "verbs");
     const struct command *command;
-    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
-        if (i != 0)
-            buf_add_char(out, ',');
-        add_verb(out, command);
-    }
-    buf_add_text(out, "]}\n");
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++)
+        add_verb(&json, command);
+    json_array_end(&json);
+    json_object_end(&json);
+    json_line_end(&json);
 }

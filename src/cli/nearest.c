@@ -45,8 +45,8 @@ void nearest_offer(struct nearest *nearest, const char *candidate)
     /* An abbreviation is far by edits but plain in meaning. */
     if (nearest->word_len >= 3 && len > nearest->word_len &&
         memcmp(nearest->word, candidate, nearest->word_len) == 0)
-        distance = least(distance, 2);
-    if (distance > 2 || distance >= nearest->word_len)
+        distance = 1;
+    if (distance > (nearest->word_len < 5 ? 1 : 2) || distance >= nearest->word_len)
         return;
     if (nearest->best == NULL || distance < nearest->distance) {
         nearest->best = candidate;
