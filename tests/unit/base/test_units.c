@@ -145,7 +145,7 @@ static void test_units_bytes_rounds_up_into_the_next_unit(void **state)
     (void)state;
     char text[UNITS_TEXT_MAX];
     assert_string_equal(units_bytes(1024 * 1024 - 1, text), "1.00 MiB");
-    assert_string_equal(units_bytes(1024 * 1023, text), "1023 KiB");
+    assert_string_equal(units_bytes(1023 * UINT64_C(1024), text), "1023 KiB");
     assert_string_equal(units_bytes(10239, text), "10.0 KiB");
     assert_string_equal(units_bytes(102399, text), "100 KiB");
 }
@@ -183,7 +183,7 @@ static void test_units_span_shows_two_units(void **state)
     assert_string_equal(units_span(42 * NS_PER_S, text), "42s");
     assert_string_equal(units_span(192 * NS_PER_S, text), "3m12s");
     assert_string_equal(units_span(7500 * NS_PER_S, text), "2h05m");
-    assert_string_equal(units_span((4 * 24 + 3) * 3600 * NS_PER_S, text), "4d03h");
+    assert_string_equal(units_span((INT64_C(4) * 24 + 3) * 3600 * NS_PER_S, text), "4d03h");
     assert_string_equal(units_span(INT64_MAX, text), "106751d23h");
 }
 
