@@ -5,11 +5,12 @@
 
 const struct command *command_at(size_t index)
 {
-    static const struct command *const commands[] = {
+    enum { COUNT = 11 };
+    static const struct command *const commands[COUNT] = {
         &cmd_put, &cmd_get,    &cmd_ls,   &cmd_check,   &cmd_rm,   &cmd_plan,
         &cmd_run, &cmd_status, &cmd_jobs, &cmd_version, &cmd_help,
     };
-    return index < sizeof commands / sizeof *commands ? commands[index] : NULL;
+    return index < COUNT ? commands[index] : NULL;
 }
 
 static int refuse_verb(const char *name, struct err *err)

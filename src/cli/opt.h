@@ -40,22 +40,22 @@ enum opt_group {
 const char *opt_group_title(enum opt_group group);
 
 struct opt {
-    const char *name; /* without "--"; NULL ends a table */
-    char letter;      /* without '-'; 0 = none */
+    const char *name;       /* without "--"; NULL ends a table */
+    const char *aliases[3]; /* other names; NULL-ended */
+    char letter;            /* without '-'; 0 = none */
+    bool no_env;            /* not to be set by an environment variable */
     enum opt_type type;
     size_t offset;        /* in struct settings */
     const char *fallback; /* the default, as the parser takes it; NULL = zero */
     uint64_t min, max;
     const char *const *choices;  /* NULL-ended */
     enum setting_rule_kind rule; /* OPT_RULE */
-    const char *implied;         /* takes no value: it stands for this one */
-    const char *not_with;        /* the flag that this flag contradicts */
-    bool no_env;                 /* not to be set by an environment variable */
     enum opt_group group;
-    const char *arg;  /* what the value is called, for people */
-    const char *help; /* one line, for --help */
-    const char *doc;  /* some sentences, for the man page */
-    const char *aliases[3];
+    const char *implied;  /* takes no value: it stands for this one */
+    const char *not_with; /* the flag that this flag contradicts */
+    const char *arg;      /* what the value is called, for people */
+    const char *help;     /* one line, for --help */
+    const char *doc;      /* some sentences, for the man page */
 };
 
 /* Tables are lists of rows: `tables` is a NULL-ended array of them. Row `index` of all, NULL at the
