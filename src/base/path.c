@@ -181,12 +181,13 @@ int path_open_pieces(int root_fd, const char *rel, int flags, mode_t mode)
     size_t left = strlen(rel);
     char piece[PATH_MAX];
     while (left >= PATH_MAX) {
-        const char *cut = memrchr(rel, '/', PATH_MAX - 1);
-        if (cut == NULL) {
+        size_t len = PATH_MAX - 1;
+        while (len != 0 && rel[len] != '/')
+            len--;
+        if (len == 0) {
             errno = ENAMETOOLONG;
             return -1;
         }
-        const size_t len = (size_t)(cut - rel);
         memcpy(piece, rel, len);
         piece[len] = '\0';
         const int next = path_open(at, piece, O_PATH | O_DIRECTORY, 0, false);
@@ -429,6 +430,15 @@ static int make_and_open(int root_fd, const char *rel, bool follow, bool sync, u
     return scope_take_fd(&at);
 }
 
+/* Something that is no directory: when writing it must stay, when reading the path does not exist.
+ */
+static enum err_kind kind_in_the_way(int sys, bool make)
+{
+    if (sys != ENOTDIR && sys != ELOOP && sys != EXDEV)
+        return ERR_LOCAL;
+    return make ? ERR_CONFLICT : ERR_ABSENT;
+}
+
 int path_make_dirs(int root_fd, const char *rel, struct err *err)
 {
     if (rel[0] == '\0' || strcmp(rel, ".") == 0)
@@ -441,7 +451,7 @@ int path_make_dirs(int root_fd, const char *rel, struct err *err)
         buf_cut(&path, path.len - 1);
     uint64_t made_count = 0;
     SCOPED_FD const int fd = make_and_open(root_fd, path.data, false, false, &made_count);
-    return fd < 0 ? err_sys(err, ERR_LOCAL, "make directory '%s'", rel) : 0;
+    return fd < 0 ? err_sys(err, kind_in_the_way(errno, true), "make directory '%s'", rel) : 0;
 }
 
 /* ---- the directory used last ---- */
@@ -493,7 +503,8 @@ int dir_cache_at(struct dir_cache *cache, const char *rel, bool make, int *ret_d
         if (!ok)
             return err_set(err, ERR_LIMIT, "'%s' is not a path of a file below the root", rel);
         if (cache->fd < 0)
-            return err_sys(err, ERR_LOCAL, "open directory '%s'", cache->path.data);
+            return err_sys(err, kind_in_the_way(errno, make), "open directory '%s'",
+                           cache->path.data);
     }
     *ret_dir_fd = cache->fd;
     return 0;

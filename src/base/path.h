@@ -44,8 +44,8 @@ void dir_cache_init(struct dir_cache *cache, int root_fd, bool follow);
 void dir_cache_done(struct dir_cache *cache);
 /* The directory that holds `rel` (no '/' at its end); *ret_name points at the last component inside
  * rel. The descriptor stays the cache's and is an O_PATH one: for *at() calls, not for fsync().
- * make: create missing directories. Returns -1 with err set as path_open's errno says (it is in
- * err->sys). */
+ * make: create missing directories. ERR_ABSENT, or with make ERR_CONFLICT, when something that is
+ * no directory (also a link) is in the way; err->sys says what. */
 CHECKED int dir_cache_at(struct dir_cache *cache, const char *rel, bool make, int *ret_dir_fd,
                          const char **ret_name, struct err *err);
 /* Somebody may have removed the directory: a caller that meets ENOENT forgets it and tries once
