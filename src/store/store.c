@@ -1,0 +1,50 @@
+#include "store/store.h"
+
+#include "base/ban.h"
+#include "store/file/file.h"
+#include "store/null/null.h"
+
+#define LEAST_PART_BYTES (UINT64_C(8) * 1024 * 1024)
+#define WANTED_PARTS 9000 /* S3 caps parts at 10,000 */
+
+static const struct store_driver *const drivers[] = { &file_driver, &null_driver, NULL };
+
+const struct store_driver *const *store_drivers(void)
+{
+    return drivers;
+}
+
+const struct store_driver *store_driver_by_scheme(const char *scheme)
+{
+    for (const struct store_driver *const *driver = store_drivers(); *driver != NULL; driver++)
+        if (strcmp((*driver)->scheme, scheme) == 0)
+            return *driver;
+    return NULL;
+}
+
+void object_done(struct object *object)
+{
+    buf_done(&object->key);
+    *object = (struct object){ 0 };
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t divide_up(uint64_t value, uint64_t by)
+{
+    return value / by + (value % by != 0);
+}
+
+uint64_t store_part_bytes(const struct store_limits *limits, uint64_t size_bytes)
+{
+    uint64_t part_bytes = larger(LEAST_PART_BYTES, divide_up(size_bytes, WANTED_PARTS));
+    part_bytes = larger(part_bytes, larger(limits->min_part_bytes, limits->part_bytes));
+    if (limits->max_parts != 0)
+        part_bytes = larger(part_bytes, divide_up(size_bytes, limits->max_parts));
+    if (limits->max_part_bytes != 0 && part_bytes > limits->max_part_bytes)
+        part_bytes = limits->max_part_bytes;
+    return part_bytes;
+}
