@@ -70,10 +70,11 @@ struct plan_entry {
 
 enum result_status { /* the numbers are written in journals */
                      RESULT_OPEN = 0,
-                     RESULT_DONE = 1,
+                     RESULT_DONE = 1, /* where nothing was */
                      RESULT_UNCHANGED = 2,
                      RESULT_SKIPPED = 3,
                      RESULT_FAILED = 4,
+                     RESULT_REPLACED = 5, /* done, where something else was */
                      RESULT_STATUS_COUNT
 };
 

@@ -33,13 +33,13 @@ static int add_state(struct maker *maker, enum pattern_op op, uint16_t *ret_at)
 
 static int make_simple(struct maker *maker, enum pattern_op op)
 {
-    uint16_t at;
+    uint16_t at = 0;
     return add_state(maker, op, &at);
 }
 
 static int make_chars(struct maker *maker, const struct pattern_node *node)
 {
-    uint16_t at;
+    uint16_t at = 0;
     if (add_state(maker, PATTERN_CHARS, &at) < 0)
         return -1;
     struct pattern_state *state = &maker->pattern->states[at];
@@ -59,14 +59,14 @@ static int make_row(struct maker *maker, const struct pattern_node *node)
 }
 
 /* SPLIT child JUMP for each, all jumps to the end. Until that is known they are chained by `other`,
- * which a jump has no use for; state 0 is never a jump of a choice, so it ends the chain. */
+ * which a jump has no use for; state 0 cannot be one of them, so it ends the chain. */
 static int make_choice(struct maker *maker, const struct pattern_node *node)
 {
     uint16_t chain = 0;
     const struct pattern_node *child = node->first;
     for (; child->sibling != NULL; child = child->sibling) {
-        uint16_t split;
-        uint16_t jump;
+        uint16_t split = 0;
+        uint16_t jump = 0;
         if (add_state(maker, PATTERN_SPLIT, &split) < 0 || make(maker, child) < 0 ||
             add_state(maker, PATTERN_JUMP, &jump) < 0)
             return -1;
@@ -87,8 +87,8 @@ static int make_choice(struct maker *maker, const struct pattern_node *node)
 
 static int make_endless(struct maker *maker, const struct pattern_node *child)
 {
-    uint16_t split;
-    uint16_t jump;
+    uint16_t split = 0;
+    uint16_t jump = 0;
     if (add_state(maker, PATTERN_SPLIT, &split) < 0 || make(maker, child) < 0 ||
         add_state(maker, PATTERN_JUMP, &jump) < 0)
         return -1;
@@ -99,7 +99,7 @@ static int make_endless(struct maker *maker, const struct pattern_node *child)
 
 static int make_optional(struct maker *maker, const struct pattern_node *child)
 {
-    uint16_t split;
+    uint16_t split = 0;
     if (add_state(maker, PATTERN_SPLIT, &split) < 0 || make(maker, child) < 0)
         return -1;
     maker->pattern->states[split].other = (uint16_t)maker->pattern->state_count;
@@ -110,9 +110,8 @@ static int make_optional(struct maker *maker, const struct pattern_node *child)
  * more since a set of states holds each once. */
 static int make_repeat(struct maker *maker, const struct pattern_node *node)
 {
-    /* One state even for no repeat at all: nested empty repeats must run into the limit. */
-    if (make_simple(maker, PATTERN_JUMP) < 0)
-        return -1;
+    if (node->most == 0)
+        return make_simple(maker, PATTERN_JUMP);
     for (uint32_t i = 0; i < node->least; i++)
         if (make(maker, node->first) < 0)
             return -1;
@@ -124,6 +123,7 @@ static int make_repeat(struct maker *maker, const struct pattern_node *node)
     return 0;
 }
 
+/* Every node makes a state at least, so that nested repeats of nothing run into the limit too. */
 static int make(struct maker *maker, const struct pattern_node *node)
 {
     switch (node->kind) {
@@ -163,14 +163,16 @@ static int make_whole(struct maker *maker, const struct pattern_node *tree)
     return make_simple(maker, PATTERN_MATCH);
 }
 
-/* The literal end of the text. A character behind '\' can be a class, so it is left out. */
+/* The literal end of the text. What is behind '\' can be "\d" or "\x20", so it is left out. */
 static void find_suffix(struct pattern *pattern, const char *text, size_t len)
 {
     size_t from = len;
     while (from > 0 && strchr("*?[]{}\\", text[from - 1]) == NULL)
         from--;
     if (from > 0 && text[from - 1] == '\\' && from < len)
-        from++;
+        from += text[from] == 'x' ? 3 : 1;
+    if (from > len)
+        from = len;
     pattern->suffix_len = len - from;
     char *suffix = arena_take_bytes(&pattern->arena, pattern->suffix_len + 1);
     memcpy(suffix, text + from, pattern->suffix_len);

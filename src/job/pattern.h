@@ -4,8 +4,9 @@
  *
  * `*` any characters but '/', two stars any characters, `?` one character but '/', `[a-z]` a class
  * (`[^a-z]`, `[[:alpha:]]`), `{a,b}` alternatives (they may nest), `{{regex}}` a regular
- * expression, `\` takes the next character as it is. A '/' in front means the root of the tree;
- * without it the pattern matches from any '/' on, always up to the end of the path.
+ * expression, `\` takes the next character as it is (but a letter as in a regular expression, since
+ * rclone does). A '/' in front means the root of the tree; without it the pattern matches from any
+ * '/' on, always up to the end of the path.
  *
  * A regular expression is a subset of Go's (RE2): literals, '.', classes, \d \w \s \D \W \S, \t \n
  * \r \xHH, groups (also "(?:" and "(?i)"), '|', '*', '+', '?', "{n,m}", '^' and '$'. What is not

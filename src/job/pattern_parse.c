@@ -197,7 +197,7 @@ static int parse_escape_node(struct parser *parser, struct pattern_node **ret_no
 {
     struct pattern_node *node = node_new(parser, NODE_CHARS);
     uint32_t code = 0;
-    bool set;
+    bool set = false;
     if (parse_escape(parser, node, &code, &set) < 0)
         return -1;
     if (!set)
@@ -213,8 +213,7 @@ static int parse_named(struct parser *parser, struct pattern_node *node, bool *r
     if (parser->end - parser->at < 2 || memcmp(parser->at, "[:", 2) != 0)
         return 0;
     const unsigned char *name = parser->at + 2;
-    const unsigned char *close =
-        memmem(name, (size_t)(parser->end - name), ":]", 2);
+    const unsigned char *close = memmem(name, (size_t)(parser->end - name), ":]", 2);
     if (close == NULL)
         return 0;
     const bool complement = *name == '^';
@@ -240,7 +239,7 @@ static int parse_class_char(struct parser *parser, struct pattern_node *node, ui
 
 static int parse_class_item(struct parser *parser, struct pattern_node *node)
 {
-    bool taken;
+    bool taken = false;
     if (parse_named(parser, node, &taken) < 0)
         return -1;
     if (taken)
@@ -407,14 +406,13 @@ static int parse_piece(struct parser *parser, struct pattern_node **ret_node)
 static int parse_row(struct parser *parser, struct pattern_node **ret_node)
 {
     struct pattern_node *row = node_new(parser, NODE_ROW);
-    node_add(row, node_new(parser, NODE_EMPTY));
     while (parser->at < parser->end && *parser->at != '|' && *parser->at != ')') {
         struct pattern_node *piece = NULL;
         if (parse_piece(parser, &piece) < 0)
             return -1;
         node_add(row, piece);
     }
-    *ret_node = row;
+    *ret_node = row->first != NULL ? row : node_new(parser, NODE_EMPTY);
     return 0;
 }
 
@@ -459,8 +457,8 @@ static int parse_stars(struct parser *parser, struct pattern_node **ret_node)
     return 0;
 }
 
-/* Behind "[". rclone finds the end of a class by counting brackets, escaped or not, and gives what it
- * found to the regular expression; so "[\[\]]" is one class and "[[a]]" a class and a ']'. */
+/* Behind "[". rclone finds the end of a class by counting brackets, escaped or not, and gives what
+ * it found to the regular expression; so "[\[\]]" is one class and "[[a]]" a class and a ']'. */
 static int parse_glob_class(struct parser *parser, struct pattern_node **ret_node)
 {
     const unsigned char *end = parser->at;
@@ -530,7 +528,6 @@ static int parse_glob_piece(struct parser *parser, struct pattern_node **ret_nod
 static int parse_glob_row(struct parser *parser, struct pattern_node **ret_node)
 {
     struct pattern_node *row = node_new(parser, NODE_ROW);
-    node_add(row, node_new(parser, NODE_EMPTY));
     while (parser->at < parser->end) {
         if (parser->depth > 0 && (*parser->at == ',' || *parser->at == '}'))
             break;
@@ -539,7 +536,7 @@ static int parse_glob_row(struct parser *parser, struct pattern_node **ret_node)
             return -1;
         node_add(row, piece);
     }
-    *ret_node = row;
+    *ret_node = row->first != NULL ? row : node_new(parser, NODE_EMPTY);
     return 0;
 }
 

@@ -1,0 +1,88 @@
+/* job/ledger.h: what became of each entry: takes results from the workers, journals them (group
+ * commit every 1,000 results or 50 ms), seals the results of finished segments, and knows after a
+ * restart what is done and what a killed process left behind. One thread of its own writes; it also
+ * moves the heartbeat of the claim. Threads: all calls but start and stop from any thread. */
+#pragma once
+
+#include "base/err.h"
+#include "base/thread.h"
+#include "job/claim.h"
+#include "job/job.h"
+#include "job/journal.h"
+#include "job/result.h"
+
+#include <stdint.h>
+
+struct ledger;
+
+/* Results of entries of one segment; the ledger takes it over. */
+struct ledger_batch {
+    uint32_t segment;
+    uint32_t count;
+    struct result results[];
+};
+struct ledger_batch *ledger_batch_new(uint32_t segment, uint32_t count);
+
+struct ledger_options {
+    struct generation *generation;
+    struct claim *claim; /* its number is the process number */
+    bool retry_failed;   /* what failed before is open again */
+    struct stop *stop;   /* raised when the journal cannot be written */
+};
+/* Read what is there, create our journal, start the thread. */
+CHECKED int ledger_start(struct ledger **ret_ledger, const struct ledger_options *options,
+                         struct err *err);
+/* How many journals had damage behind their valid prefix, or sealed results that had to be dropped.
+ */
+uint32_t ledger_damage_count(const struct ledger *ledger);
+
+/* ---- for the dispatcher ---- */
+
+/* Are there no open entries left in the segment? (sealed, and nothing to retry) */
+bool ledger_segment_sealed(struct ledger *ledger, uint32_t segment);
+/* Take a segment into work: *ret_open[i] is 1 for each entry that still needs a worker. The array
+ * has `entries` items and is the caller's (mem_release). Entries that the plan settles get their
+ * results. */
+CHECKED int ledger_open_segment(struct ledger *ledger, struct segment *segment, uint8_t **ret_open,
+                                uint64_t *ret_open_count, struct err *err);
+/* Processes that were about to put this entry and did not finish: fills up to `cap` numbers. */
+size_t ledger_leftovers(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
+                        uint32_t *ret_processes, size_t cap);
+/* The large object that an earlier process left half done; false: none. parts is the caller's. */
+struct ledger_upload {
+    struct journal_upload upload;
+    uint32_t process;
+    struct store_part *parts;
+    size_t part_count;
+};
+bool ledger_find_upload(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
+                        struct ledger_upload *ret_upload);
+
+/* ---- for the workers ---- */
+
+/* Hand over; returns at once unless the journal lags far behind. */
+void ledger_report(struct ledger *ledger, struct ledger_batch *batch);
+/* Returns when written: a kill after it finds the intent. */
+CHECKED int ledger_intent(struct ledger *ledger, uint32_t segment, uint32_t first, uint32_t last,
+                          struct err *err);
+/* Returns when durable. */
+CHECKED int ledger_begin(struct ledger *ledger, const struct journal_upload *upload,
+                         struct err *err);
+void ledger_part(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
+                 const struct store_part *part);
+void ledger_drop(struct ledger *ledger, uint32_t segment, uint32_t ordinal);
+
+/* ---- for the display ---- */
+
+struct ledger_counts {
+    struct result_sum sum;
+    uint64_t segments_sealed;     /* in all */
+    uint64_t segments_sealed_now; /* by this process */
+};
+void ledger_counts(struct ledger *ledger, struct ledger_counts *ret_counts);
+
+/* Make all that was handed over durable; false when that takes longer than span_ns. */
+bool ledger_flush(struct ledger *ledger, int64_t span_ns);
+/* End the thread when all is written; the first error of the thread. */
+CHECKED int ledger_stop(struct ledger *ledger, struct err *err);
+void ledger_free(struct ledger *ledger);

@@ -1,0 +1,177 @@
+#include "job/objects.h"
+
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "store/location.h"
+
+static int open_place(struct store **ret_store, const struct location *location, const char *path,
+                      bool create, const struct stop *stop, struct err *err)
+{
+    const char *scheme = strcmp(location->scheme, "path") == 0 ? "file" : location->scheme;
+    const struct store_driver *driver = store_driver_by_scheme(scheme);
+    if (driver == NULL)
+        return err_set(err, ERR_USAGE, "no driver for '%s'", location->text);
+    const struct store_options options = { .stop = stop, .create = create };
+    return driver->open(ret_store, path, &options, err);
+}
+
+int store_open_location(struct store **ret_store, const char *text, bool create,
+                        const struct stop *stop, struct err *err)
+{
+    SCOPED(location) struct location location = { 0 };
+    if (location_parse(&location, text, err) < 0)
+        return -1;
+    return open_place(ret_store, &location, location.path, create, stop, err);
+}
+
+int store_open_parent(struct store **ret_store, const char *text, bool create,
+                      const struct stop *stop, char **ret_name, struct err *err)
+{
+    SCOPED(location) struct location location = { 0 };
+    if (location_parse(&location, text, err) < 0)
+        return -1;
+    SCOPED(buf) struct buf parent = { 0 };
+    buf_add_text(&parent, location.path);
+    while (parent.len > 1 && parent.data[parent.len - 1] == '/')
+        buf_cut(&parent, parent.len - 1);
+    const char *slash = strrchr(buf_text(&parent), '/');
+    if (slash == NULL || slash[1] == '\0')
+        return err_set(err, ERR_USAGE, "'%s' names no object", text);
+    char *name = mem_string(slash + 1);
+    /* "/a" lies in "/". */
+    buf_cut(&parent, slash == parent.data ? 1 : (size_t)(slash - parent.data));
+    if (open_place(ret_store, &location, parent.data, create, stop, err) < 0) {
+        mem_release(name);
+        return -1;
+    }
+    *ret_name = name;
+    return 0;
+}
+
+/* Is the location one object? 1 and *root filled, 0 when there is none of that name, -1. */
+static int try_object(struct object_root *root, const char *location, const struct stop *stop,
+                      struct err *err)
+{
+    const size_t len = strlen(location);
+    if (len == 0 || location[len - 1] == '/')
+        return 0;
+    struct err why = { 0 };
+    char *name = NULL;
+    if (store_open_parent(&root->store, location, false, stop, &name, &why) < 0)
+        return 0; /* opening the location itself says what is wrong */
+    struct object object = { 0 };
+    if (root->store->driver->head(root->store, name, &object, &why) == 0) {
+        root->key = name;
+        object_done(&object);
+        return 1;
+    }
+    mem_release(name);
+    root->store->driver->close(root->store);
+    root->store = NULL;
+    if (why.kind == ERR_ABSENT)
+        return 0;
+    *err = why;
+    return err_at(err, "'%s'", location);
+}
+
+static int open_root(struct object_root *root, const char *location, const struct stop *stop,
+                     struct err *err)
+{
+    *root = (struct object_root){ .location = mem_string(location) };
+    const int found = try_object(root, location, stop, err);
+    if (found != 0)
+        return found < 0 ? -1 : 0;
+    if (store_open_location(&root->store, location, false, stop, err) < 0) {
+        root->store = NULL;
+        return err_at(err, "'%s'", location);
+    }
+    return 0;
+}
+
+static int compare_roots(const void *left, const void *right)
+{
+    const struct object_root *a = left;
+    const struct object_root *b = right;
+    return strcmp(a->name, b->name);
+}
+
+/* A link's object stands in the tree under its key; its name loses the suffix when it is fetched.
+ */
+static int name_roots(struct object_set *set, const struct object_set_options *options,
+                      struct err *err)
+{
+    const bool single = set->count == 1;
+    for (size_t i = 0; i < set->count; i++) {
+        struct object_root *root = &set->roots[i];
+        if (single && root->key == NULL && !options->keep_name)
+            root->name = mem_string("");
+        else if (single && root->key != NULL && options->one_name != NULL)
+            root->name = mem_string(options->one_name);
+        else
+            root->name = root->key != NULL ? path_base(root->key) : path_base(root->location);
+        if (single && root->key == NULL && options->one_name != NULL)
+            return err_set(err, ERR_USAGE, "--to names one file, but '%s' is not one object",
+                           root->location);
+        const char *colon = strrchr(root->name, ':');
+        if (colon != NULL && root->key == NULL && strchr(root->location, '/') == NULL)
+            memmove(root->name, colon + 1, strlen(colon + 1) + 1);
+        if (root->name[0] == '\0' && !(single && !options->keep_name))
+            return err_set(err, ERR_USAGE, "'%s' has no name of its own to keep", root->location);
+    }
+    qsort(set->roots, set->count, sizeof *set->roots, compare_roots);
+    for (size_t i = 1; i < set->count; i++)
+        if (strcmp(set->roots[i - 1].name, set->roots[i].name) == 0)
+            return err_set(err, ERR_USAGE, "two locations give the name '%s': '%s' and '%s'",
+                           set->roots[i].name, set->roots[i - 1].location, set->roots[i].location);
+    return 0;
+}
+
+int object_set_open(struct object_set *set, char *const *locations, size_t count,
+                    const struct object_set_options *options, struct err *err)
+{
+    *set = (struct object_set){ .roots = mem_alloc(count * sizeof *set->roots) };
+    for (size_t i = 0; i < count; i++) {
+        set->count++;
+        if (open_root(&set->roots[i], locations[i], options->stop, err) < 0)
+            goto fail;
+    }
+    if (name_roots(set, options, err) == 0)
+        return 0;
+fail:
+    object_set_done(set);
+    return -1;
+}
+
+void object_set_done(struct object_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct object_root *root = &set->roots[i];
+        if (root->store != NULL)
+            root->store->driver->close(root->store);
+        mem_release(root->location);
+        mem_release(root->name);
+        mem_release(root->key);
+    }
+    mem_free(set->roots);
+    set->count = 0;
+}
+
+const struct object_root *object_set_find(const struct object_set *set, const char *name,
+                                          const char **ret_key)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct object_root *root = &set->roots[i];
+        const size_t len = strlen(root->name);
+        if (len == 0) {
+            *ret_key = name;
+            return root;
+        }
+        if (strncmp(root->name, name, len) != 0 || (name[len] != '\0' && name[len] != '/'))
+            continue;
+        *ret_key = root->key != NULL ? root->key : name[len] == '/' ? name + len + 1 : "";
+        return root;
+    }
+    return NULL;
+}

@@ -1,0 +1,40 @@
+/* job/objects.h: the locations that a get reads from, seen as one tree of names: the mirror of
+ * job/source.h. A single prefix is the tree itself; otherwise each location stands in it under its
+ * name. Owner: the caller; set at start, then read by any thread. */
+#pragma once
+
+#include "base/err.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct object_root {
+    struct store *store;
+    char *location; /* as given */
+    char *name;     /* in the tree; "" when the location is the tree itself */
+    char *key;      /* of a single object; NULL for a prefix */
+};
+struct object_set {
+    struct object_root *roots; /* sorted by name */
+    size_t count;
+};
+struct object_set_options {
+    bool keep_name;
+    const char *one_name; /* --to: a single object is to have this name */
+    const struct stop *stop;
+};
+/* ERR_ABSENT when a location holds nothing, ERR_USAGE when two have the same name. */
+CHECKED int object_set_open(struct object_set *set, char *const *locations, size_t count,
+                            const struct object_set_options *options, struct err *err);
+void object_set_done(struct object_set *set);
+/* Where `name` of the tree is: the root and the key in its store. */
+const struct object_root *object_set_find(const struct object_set *set, const char *name,
+                                          const char **ret_key);
+
+/* Open the place that a location names as a store: its root is the location itself. */
+CHECKED int store_open_location(struct store **ret_store, const char *location, bool create,
+                                const struct stop *stop, struct err *err);
+/* Open the place above it, and say its last component: for a single object. */
+CHECKED int store_open_parent(struct store **ret_store, const char *location, bool create,
+                              const struct stop *stop, char **ret_name, struct err *err);

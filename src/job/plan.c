@@ -1,0 +1,475 @@
+#include "job/plan.h"
+
+#include "base/ban.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/scope.h"
+
+#include <sys/stat.h>
+
+/* A batch ends where the directory changes once it has this much, and in any case at the second
+ * limit. The first batches are small, so that the transfer starts soon after the crawl. */
+#define BATCH_FIRST_ENTRIES 1000u
+#define BATCH_ENTRIES 50000u
+#define BATCH_BYTES (UINT64_C(10) * 1000 * 1000 * 1000)
+#define BATCH_BYTES_MAX (UINT64_C(1000) * 1000 * 1000 * 1000)
+#define TELL_EVERY 1024u
+
+struct planner {
+    const struct plan_options *options;
+    struct stream *from;   /* what is to be moved */
+    struct stream *there;  /* what is at the destination, by the same keys */
+    struct stream *record; /* NULL: none */
+    struct buf mapped;
+
+    struct segment_writer writer; /* plan_run() */
+    struct generation *generation;
+    bool writing; /* a segment is begun */
+    struct buf last_key;
+
+    FILE *out; /* plan_print() */
+    bool json;
+
+    struct plan_progress *progress;
+    struct segment_sum sum;
+    uint32_t untold;
+};
+
+void plan_progress_init(struct plan_progress *progress)
+{
+    *progress = (struct plan_progress){ 0 };
+    lock_init(&progress->lock);
+    cond_init(&progress->changed);
+}
+
+void plan_progress_done(struct plan_progress *progress)
+{
+    lock_done(&progress->lock);
+    cond_done(&progress->changed);
+}
+
+static void tell(struct planner *planner)
+{
+    struct plan_progress *progress = planner->progress;
+    SCOPED_LOCK(&progress->lock);
+    progress->sum = planner->sum;
+    progress->excluded = stream_excluded_count(planner->from);
+    if (planner->generation != NULL)
+        progress->sealed = planner->generation->sealed;
+    cond_wake_all(&progress->changed);
+    planner->untold = 0;
+}
+
+/* ---- what happens to an entry ---- */
+
+static bool same_content_by_attr(const struct stream_item *from, const struct stream_item *there)
+{
+    return there->has_attr && from->kind == there->kind && from->size_bytes == there->size_bytes &&
+           from->mtime_ns == there->mtime_ns;
+}
+
+static bool same_attr(const struct stream_item *from, const struct stream_item *there)
+{
+    return !there->has_attr || !from->has_attr || from->mode == there->mode ||
+           from->kind == ENTRY_LINK;
+}
+
+/* Is the object still what we left there? */
+static bool as_recorded(const struct stream_item *there, const struct stream_item *record)
+{
+    if (there->kind != record->kind || there->size_bytes != record->size_bytes)
+        return false;
+    if (there->etag[0] != '\0' && record->record.etag[0] != '\0')
+        return strcmp(there->etag, record->record.etag) == 0;
+    return !there->has_attr || there->mtime_ns == record->mtime_ns;
+}
+
+static enum plan_action unchanged_or_compare(const struct planner *planner, bool racy,
+                                             enum entry_kind kind)
+{
+    const bool by_content = planner->options->spec->checksum || racy;
+    return by_content && kind == ENTRY_FILE ? PLAN_COMPARE : PLAN_UNCHANGED;
+}
+
+static enum plan_action decide_directory(const struct stream_item *from,
+                                         const struct stream_item *there)
+{
+    if (there == NULL)
+        return PLAN_NEW;
+    if (there->has_attr && from->has_attr &&
+        (from->mode != there->mode || from->mtime_ns != there->mtime_ns))
+        return PLAN_REPLACE;
+    return PLAN_UNCHANGED;
+}
+
+/* Something else is there: may it be replaced? */
+static enum plan_action replace_or_fail(const struct planner *planner,
+                                        const struct stream_item *there,
+                                        const struct stream_item *record, struct plan_entry *entry)
+{
+    const struct job_spec *spec = planner->options->spec;
+    if (spec->immutable)
+        entry->reason = REASON_IMMUTABLE;
+    else if (spec->overwrite)
+        return PLAN_REPLACE;
+    else if (spec->direction == JOB_GET)
+        entry->reason = REASON_EXISTS;
+    else if (record != NULL && !as_recorded(there, record))
+        entry->reason = REASON_CONFLICT;
+    return entry->reason == REASON_NONE ? PLAN_REPLACE : PLAN_FAIL;
+}
+
+static enum plan_action decide(const struct planner *planner, const struct stream_item *from,
+                               const struct stream_item *there, const struct stream_item *record,
+                               struct plan_entry *entry)
+{
+    if (from->kind == ENTRY_DIR)
+        return decide_directory(from, there);
+    if (there == NULL)
+        return PLAN_NEW;
+    if (record != NULL && as_recorded(there, record) && from->size_bytes == record->size_bytes &&
+        from->mtime_ns == record->mtime_ns && same_attr(from, there)) {
+        entry->record = record->record;
+        return unchanged_or_compare(planner, record->record.racy, from->kind);
+    }
+    if (same_content_by_attr(from, there) && same_attr(from, there))
+        return unchanged_or_compare(planner, false, from->kind);
+    if (planner->options->spec->checksum && from->kind == ENTRY_FILE &&
+        from->size_bytes == there->size_bytes && !planner->options->spec->immutable &&
+        (record == NULL || as_recorded(there, record)))
+        return PLAN_COMPARE;
+    return replace_or_fail(planner, there, record, entry);
+}
+
+/* Skipped and refused before anything is compared. */
+static bool settle_by_itself(struct planner *planner, const struct stream_item *from,
+                             struct plan_entry *entry, struct err *why)
+{
+    const struct store *store = planner->options->store;
+    if (from->reason == REASON_NONE && planner->options->spec->direction == JOB_GET) {
+        const char *key = NULL;
+        const struct object_root *root =
+            object_set_find(planner->options->objects, from->name, &key);
+        if (!path_rel_ok(from->name) ||
+            root->store->driver->unmap_key(root->store, key, &planner->mapped, why) < 0)
+            entry->reason = REASON_NAME;
+    } else if (from->reason == REASON_NONE && store != NULL) {
+        if (store->driver->map_key(planner->options->store, from->key, &planner->mapped, why) < 0)
+            entry->reason = REASON_NAME;
+        else if (from->size_bytes > store->limits.max_object_bytes)
+            entry->reason = REASON_TOO_LARGE;
+    }
+    if (entry->reason == REASON_NONE)
+        return false;
+    switch (entry->reason) {
+    case REASON_FIFO:
+    case REASON_SOCKET:
+    case REASON_DEVICE:
+    case REASON_LINK_SKIPPED:
+    case REASON_OTHER_DEVICE:
+    case REASON_LOOP:
+        entry->action = PLAN_SKIP;
+        break;
+    default:
+        entry->action = PLAN_FAIL;
+        break;
+    }
+    return true;
+}
+
+static int plan_entry(struct planner *planner, const struct stream_item *from,
+                      struct plan_entry *ret_entry, struct err *err)
+{
+    *ret_entry = (struct plan_entry){ .name = from->name,
+                                      .name_len = from->name_len,
+                                      .kind = from->kind,
+                                      .reason = from->reason,
+                                      .sys = from->sys,
+                                      .empty = from->empty,
+                                      .mode = from->mode,
+                                      .uid = from->uid,
+                                      .gid = from->gid,
+                                      .size_bytes = from->size_bytes,
+                                      .mtime_ns = from->mtime_ns };
+    if (planner->options->spec->direction == JOB_GET)
+        snprintf(ret_entry->etag, sizeof ret_entry->etag, "%s", from->etag);
+    struct err why = { 0 };
+    if (settle_by_itself(planner, from, ret_entry, &why))
+        return 0;
+    struct stream_item *there = NULL;
+    struct stream_item *record = NULL;
+    if (planner->there != NULL && stream_seek(planner->there, from->key, &there, err) < 0)
+        return -1;
+    if (planner->record != NULL && stream_seek(planner->record, from->key, &record, err) < 0)
+        return -1;
+    ret_entry->action = decide(planner, from, there, record, ret_entry);
+    return 0;
+}
+
+/* ---- the streams ---- */
+
+static int open_target_crawl(const struct plan_options *options, const char *after,
+                             struct stream **ret_stream, struct err *err)
+{
+    const struct crawl_options crawl = { .sources = options->sources,
+                                         .links = LINKS_KEEP,
+                                         .crawlers = options->crawlers,
+                                         .start_after = after,
+                                         .stop = options->stop };
+    return stream_of_crawl(ret_stream, &crawl, err);
+}
+
+static int open_streams(struct planner *planner, const struct job *job, uint32_t recorded,
+                        const char *after, struct err *err)
+{
+    const struct plan_options *options = planner->options;
+    const struct job_spec *spec = options->spec;
+    if (recorded != 0 && stream_of_record(&planner->record, job, recorded, after, err) < 0)
+        return -1;
+    if (spec->direction == JOB_GET) {
+        if (stream_of_objects(&planner->from, options->objects, options->filter, after, err) < 0)
+            return -1;
+        return open_target_crawl(options, after, &planner->there, err);
+    }
+    if (stream_of_store(&planner->there, options->store, after, err) < 0)
+        return -1;
+    const struct crawl_options crawl = { .sources = options->sources,
+                                         .filter = options->filter,
+                                         .links = spec->links,
+                                         .one_file_system = spec->one_file_system,
+                                         .crawlers = options->crawlers,
+                                         .start_after = after,
+                                         .files_from = spec->files_from,
+                                         .files_from_nul = spec->files_from_nul,
+                                         .stop = options->stop };
+    return stream_of_crawl(&planner->from, &crawl, err);
+}
+
+static void close_streams(struct planner *planner)
+{
+    stream_close(planner->from);
+    stream_close(planner->there);
+    stream_close(planner->record);
+    buf_done(&planner->mapped);
+    buf_done(&planner->last_key);
+}
+
+/* ---- sealing ---- */
+
+static size_t directory_len(const char *key, size_t len)
+{
+    while (len > 0 && key[len - 1] != '/')
+        len--;
+    return len;
+}
+
+static bool batch_ends(const struct planner *planner, const char *key)
+{
+    const struct segment_sum *sum = &planner->writer.sum;
+    if (sum->entries >= SEGMENT_ENTRIES_MAX || sum->objects_bytes >= BATCH_BYTES_MAX)
+        return true;
+    uint64_t enough = BATCH_FIRST_ENTRIES;
+    for (uint32_t i = 1; i < planner->writer.number && enough < BATCH_ENTRIES; i++)
+        enough *= 4;
+    if (enough > BATCH_ENTRIES)
+        enough = BATCH_ENTRIES;
+    if (sum->entries < enough && sum->objects_bytes < BATCH_BYTES)
+        return false;
+    const char *last = buf_text(&planner->last_key);
+    const size_t last_dir = directory_len(last, planner->last_key.len);
+    return directory_len(key, strlen(key)) != last_dir || strncmp(key, last, last_dir) != 0;
+}
+
+static int seal(struct planner *planner, struct err *err)
+{
+    if (segment_seal(&planner->writer, buf_text(&planner->last_key), planner->last_key.len, err) <
+        0)
+        return -1;
+    planner->writing = false;
+    planner->generation->sealed++;
+    tell(planner);
+    return 0;
+}
+
+static int add_to_segment(struct planner *planner, const struct stream_item *from,
+                          const struct plan_entry *entry, struct err *err)
+{
+    if (planner->writing && batch_ends(planner, from->key) && seal(planner, err) < 0)
+        return -1;
+    if (!planner->writing) {
+        if (segment_begin(&planner->writer, planner->generation->sealed + 1, err) < 0)
+            return -1;
+        planner->writing = true;
+    }
+    if (segment_add(&planner->writer, entry, err) < 0)
+        return -1;
+    buf_clear(&planner->last_key);
+    buf_add_text(&planner->last_key, from->key);
+    return 0;
+}
+
+/* ---- the dry run ---- */
+
+static void show_source(const struct planner *planner, const struct plan_entry *entry,
+                        struct buf *out)
+{
+    const char *inner = "";
+    if (planner->options->spec->direction == JOB_GET) {
+        const struct object_root *root =
+            object_set_find(planner->options->objects, entry->name, &inner);
+        buf_add_text(out, root->location);
+        if (root->key != NULL)
+            return;
+    } else {
+        const struct source_root *root =
+            source_set_find(planner->options->sources, entry->name, &inner);
+        buf_add_text(out, root->path);
+        if (root->inner[0] != '\0')
+            return;
+    }
+    if (out->len != 0 && out->data[out->len - 1] != '/')
+        buf_add_char(out, '/');
+    buf_add_text(out, inner);
+}
+
+static const char *const action_names[PLAN_ACTION_COUNT] = {
+    [PLAN_NEW] = "new",         [PLAN_REPLACE] = "replace",
+    [PLAN_COMPARE] = "compare", [PLAN_UNCHANGED] = "unchanged",
+    [PLAN_SKIP] = "skip",       [PLAN_FAIL] = "fail",
+};
+
+static void print_json(const struct planner *planner, const struct buf *source,
+                       const struct buf *target, const struct plan_entry *entry)
+{
+    SCOPED(buf) struct buf line = { 0 };
+    struct json json = json_into(&line);
+    json_object(&json, NULL);
+    json_text(&json, "event", "dryrun");
+    json_text(&json, "action", action_names[entry->action]);
+    json_bytes(&json, "source", buf_text(source), source->len);
+    json_bytes(&json, "destination", buf_text(target), target->len);
+    json_u64(&json, "size", entry->size_bytes);
+    if (entry->reason != REASON_NONE)
+        json_text(&json, "reason", plan_reason_text(entry->reason));
+    json_object_end(&json);
+    json_line_end(&json);
+    fwrite(line.data, 1, line.len, planner->out);
+}
+
+static void print_entry(const struct planner *planner, const struct stream_item *from,
+                        const struct plan_entry *entry)
+{
+    if (entry->action == PLAN_UNCHANGED || planner->out == NULL)
+        return;
+    const struct job_spec *spec = planner->options->spec;
+    SCOPED(buf) struct buf source = { 0 };
+    SCOPED(buf) struct buf target = { 0 };
+    show_source(planner, entry, &source);
+    buf_add_text(&target, spec->dest);
+    if (target.len != 0 && target.data[target.len - 1] != '/')
+        buf_add_char(&target, '/');
+    buf_add_text(&target, from->key);
+    if (planner->json) {
+        print_json(planner, &source, &target, entry);
+        return;
+    }
+    SCOPED(buf) struct buf line = { 0 };
+    path_show(&line, buf_text(&source));
+    if (entry->reason != REASON_NONE) {
+        struct err why;
+        plan_entry_explain(entry, &why);
+        fprintf(planner->out, "(dryrun) %s: %s: %s\n", entry->action == PLAN_SKIP ? "skip" : "fail",
+                buf_text(&line), why.text);
+        return;
+    }
+    const char *verb = spec->direction == JOB_GET      ? "download"
+                       : entry->action == PLAN_COMPARE ? "compare"
+                                                       : "upload";
+    buf_add_text(&line, " to ");
+    path_show(&line, buf_text(&target));
+    fprintf(planner->out, "(dryrun) %s: %s\n", verb, buf_text(&line));
+}
+
+/* ---- the loop ---- */
+
+static int plan_all(struct planner *planner, struct err *err)
+{
+    struct stream_item from;
+    int got;
+    while ((got = stream_next(planner->from, &from, err)) == 1) {
+        struct plan_entry entry;
+        if (plan_entry(planner, &from, &entry, err) < 0)
+            return -1;
+        segment_sum_add(&planner->sum, &entry);
+        if (planner->generation == NULL)
+            print_entry(planner, &from, &entry);
+        else if (add_to_segment(planner, &from, &entry, err) < 0)
+            return -1;
+        if (++planner->untold >= TELL_EVERY)
+            tell(planner);
+    }
+    if (got < 0)
+        return -1;
+    if (planner->generation != NULL) {
+        if (planner->writing && seal(planner, err) < 0)
+            return -1;
+        if (generation_close_plan(planner->generation, err) < 0)
+            return -1;
+    }
+    tell(planner);
+    return 0;
+}
+
+static void tell_end(struct plan_progress *progress, const struct err *err)
+{
+    SCOPED_LOCK(&progress->lock);
+    progress->ended = true;
+    progress->err = *err;
+    cond_wake_all(&progress->changed);
+}
+
+static int run_from(struct planner *planner, const struct job *job, uint32_t recorded,
+                    struct err *err)
+{
+    struct generation *generation = planner->generation;
+    SCOPED(buf) struct buf after = { 0 };
+    if (generation->sealed != 0) {
+        struct segment last;
+        if (segment_open(&last, generation->dir_fd, generation->sealed, err) < 0)
+            return -1;
+        buf_add(&after, buf_text(&last.last_key), last.last_key.len);
+        segment_done(&last);
+        if (generation_sum(generation, err) < 0)
+            return -1;
+        planner->sum = generation->sum;
+    }
+    if (open_streams(planner, job, recorded, after.len != 0 ? after.data : NULL, err) < 0)
+        return -1;
+    tell(planner);
+    return plan_all(planner, err);
+}
+
+int plan_run(const struct plan_options *options, const struct job *job,
+             struct generation *generation, uint32_t recorded, struct plan_progress *progress,
+             struct err *err)
+{
+    struct planner planner = { .options = options, .generation = generation, .progress = progress };
+    segment_writer_init(&planner.writer, generation->dir_fd);
+    const int result = run_from(&planner, job, recorded, err);
+    segment_writer_done(&planner.writer);
+    close_streams(&planner);
+    tell_end(progress, err);
+    return result;
+}
+
+int plan_print(const struct plan_options *options, FILE *out, bool json,
+               struct plan_progress *progress, struct err *err)
+{
+    struct planner planner = { .options = options, .out = out, .json = json, .progress = progress };
+    int result = open_streams(&planner, NULL, 0, NULL, err);
+    if (result == 0)
+        result = plan_all(&planner, err);
+    close_streams(&planner);
+    tell_end(progress, err);
+    return result;
+}

@@ -1,0 +1,394 @@
+#include "job/stream.h"
+
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/result.h"
+
+enum stream_kind { STREAM_CRAWL, STREAM_OBJECTS, STREAM_RECORD };
+
+struct stream {
+    enum stream_kind kind;
+    char *start_after;
+
+    struct crawl *crawl;
+
+    const struct object_set *objects; /* STREAM_OBJECTS */
+    struct object_set own;            /* stream_of_store(): a set of one */
+    struct object_root own_root;
+    const struct filter *filter;
+    size_t root; /* the one being listed */
+    struct store_list *list;
+    struct object object;
+    struct buf name;
+    uint64_t excluded;
+
+    struct generation generation; /* STREAM_RECORD */
+    uint32_t number;              /* of the open segment */
+    bool open;
+    struct segment segment;
+    struct result_file results;
+    bool has_results;
+    struct result result; /* the next one, when has_result */
+    bool has_result;
+
+    bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
+    bool ended;
+    struct stream_item ahead;
+};
+
+static struct stream *stream_new(enum stream_kind kind, const char *start_after)
+{
+    struct stream *stream = mem_alloc(sizeof *stream);
+    stream->kind = kind;
+    stream->start_after = start_after != NULL ? mem_string(start_after) : NULL;
+    return stream;
+}
+
+/* ---- a crawl ---- */
+
+int stream_of_crawl(struct stream **ret_stream, const struct crawl_options *options,
+                    struct err *err)
+{
+    struct stream *stream = stream_new(STREAM_CRAWL, options->start_after);
+    if (crawl_open(&stream->crawl, options, err) < 0) {
+        stream_close(stream);
+        return -1;
+    }
+    *ret_stream = stream;
+    return 0;
+}
+
+static int next_crawled(struct stream *stream, struct stream_item *ret_item, struct err *err)
+{
+    struct crawl_item item;
+    const int got = crawl_next(stream->crawl, &item, err);
+    if (got <= 0)
+        return got;
+    *ret_item = (struct stream_item){ .key = item.key,
+                                      .name = item.name,
+                                      .name_len = item.name_len,
+                                      .kind = item.kind,
+                                      .reason = item.reason,
+                                      .sys = item.sys,
+                                      .empty = item.empty,
+                                      .mode = item.mode,
+                                      .uid = item.uid,
+                                      .gid = item.gid,
+                                      .size_bytes = item.size_bytes,
+                                      .mtime_ns = item.mtime_ns,
+                                      .has_attr = true,
+                                      .etag = "" };
+    return 1;
+}
+
+/* ---- objects ---- */
+
+int stream_of_objects(struct stream **ret_stream, const struct object_set *objects,
+                      const struct filter *filter, const char *start_after, struct err *err)
+{
+    (void)err;
+    struct stream *stream = stream_new(STREAM_OBJECTS, start_after);
+    stream->objects = objects;
+    stream->filter = filter;
+    *ret_stream = stream;
+    return 0;
+}
+
+int stream_of_store(struct stream **ret_stream, struct store *store, const char *start_after,
+                    struct err *err)
+{
+    (void)err;
+    struct stream *stream = stream_new(STREAM_OBJECTS, start_after);
+    static char none[] = "";
+    stream->own_root = (struct object_root){ .store = store, .name = none, .location = none };
+    stream->own = (struct object_set){ .roots = &stream->own_root, .count = 1 };
+    stream->objects = &stream->own;
+    *ret_stream = stream;
+    return 0;
+}
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+    const size_t end_len = strlen(end);
+    return len > end_len && memcmp(text + len - end_len, end, end_len) == 0;
+}
+
+static enum entry_kind kind_of_object(const struct object *object)
+{
+    if (object->attr.kind != ENTRY_UNKNOWN)
+        return object->attr.kind;
+    const char *key = buf_text(&object->key);
+    if (ends_with(key, object->key.len, "/"))
+        return ENTRY_DIR;
+    return ends_with(key, object->key.len, LINK_SUFFIX) ? ENTRY_LINK : ENTRY_FILE;
+}
+
+static void item_from_object(struct stream *stream, const struct object_root *root,
+                             struct stream_item *item)
+{
+    const struct object *object = &stream->object;
+    buf_clear(&stream->name);
+    buf_add_text(&stream->name, root->name);
+    if (root->name[0] != '\0' && root->key == NULL)
+        buf_add_char(&stream->name, '/');
+    if (root->key == NULL)
+        buf_add(&stream->name, buf_text(&object->key), object->key.len);
+    *item = (struct stream_item){ .key = buf_text(&stream->name),
+                                  .name = buf_text(&stream->name),
+                                  .name_len = (uint32_t)stream->name.len,
+                                  .kind = kind_of_object(object),
+                                  .mode = object->attr.mode,
+                                  .uid = object->attr.uid,
+                                  .gid = object->attr.gid,
+                                  .size_bytes = object->size_bytes,
+                                  .mtime_ns = object->attr.mtime_ns,
+                                  .has_attr = (object->attr.have & ATTR_MTIME) != 0,
+                                  .etag = object->etag };
+    if (item->kind == ENTRY_DIR)
+        item->size_bytes = 0;
+}
+
+/* Where to start in a root, when the tree is to be continued behind start_after; false: all passed.
+ */
+static bool start_in_root(const struct stream *stream, const struct object_root *root,
+                          const char **ret_after)
+{
+    *ret_after = "";
+    if (stream->start_after == NULL)
+        return true;
+    const size_t len = strlen(root->name);
+    if (len == 0) {
+        *ret_after = stream->start_after;
+        return true;
+    }
+    if (strncmp(stream->start_after, root->name, len) == 0 && stream->start_after[len] == '/') {
+        *ret_after = stream->start_after + len + 1;
+        return true;
+    }
+    return strcmp(root->name, stream->start_after) > 0;
+}
+
+/* The next object of the root at hand: 1, 0 when it has no more, -1. */
+static int next_in_root(struct stream *stream, const struct object_root *root, struct err *err)
+{
+    const struct store_driver *driver = root->store->driver;
+    const char *after = NULL;
+    if (stream->list == NULL && !start_in_root(stream, root, &after))
+        return 0;
+    if (root->key != NULL) {
+        if (stream->open)
+            return 0;
+        stream->open = true;
+        return driver->head(root->store, root->key, &stream->object, err) < 0 ? -1 : 1;
+    }
+    if (stream->list == NULL &&
+        driver->list_open(&stream->list, root->store, "", after, false, err) < 0) {
+        stream->list = NULL;
+        return -1;
+    }
+    return driver->list_next(stream->list, &stream->object, err);
+}
+
+static int next_object(struct stream *stream, struct stream_item *ret_item, struct err *err)
+{
+    while (stream->root < stream->objects->count) {
+        const struct object_root *root = &stream->objects->roots[stream->root];
+        const int got = next_in_root(stream, root, err);
+        if (got < 0)
+            return err_at(err, "list '%s'", root->location);
+        if (got == 0) {
+            if (stream->list != NULL)
+                root->store->driver->list_close(stream->list);
+            stream->list = NULL;
+            stream->open = false;
+            stream->root++;
+            continue;
+        }
+        item_from_object(stream, root, ret_item);
+        if (stream->filter == NULL ||
+            filter_path(stream->filter, ret_item->name, ret_item->name_len, NULL))
+            return 1;
+        stream->excluded++;
+    }
+    return 0;
+}
+
+/* ---- the record ---- */
+
+int stream_of_record(struct stream **ret_stream, const struct job *job, uint32_t generation,
+                     const char *start_after, struct err *err)
+{
+    struct stream *stream = stream_new(STREAM_RECORD, start_after);
+    stream->generation.dir_fd = -1;
+    if (generation_open(&stream->generation, job, generation, err) < 0) {
+        stream_close(stream);
+        return -1;
+    }
+    *ret_stream = stream;
+    return 0;
+}
+
+static int next_result(struct stream *stream, struct err *err)
+{
+    result_done(&stream->result);
+    const int got = result_file_next(&stream->results, &stream->result, err);
+    stream->has_result = got == 1;
+    return got < 0 ? -1 : 0;
+}
+
+/* Open the next segment that is not passed already: 1, 0 at the end, -1. */
+static int open_segment(struct stream *stream, struct err *err)
+{
+    while (stream->number < stream->generation.sealed) {
+        stream->number++;
+        if (segment_open(&stream->segment, stream->generation.dir_fd, stream->number, err) < 0)
+            return -1;
+        if (stream->start_after != NULL &&
+            strcmp(buf_text(&stream->segment.last_key), stream->start_after) <= 0) {
+            segment_done(&stream->segment);
+            continue;
+        }
+        if (result_file_open(&stream->results, stream->generation.dir_fd, stream->number, true,
+                             err) < 0) {
+            segment_done(&stream->segment);
+            return -1;
+        }
+        stream->open = true;
+        return next_result(stream, err) < 0 ? -1 : 1;
+    }
+    return 0;
+}
+
+static void close_segment(struct stream *stream)
+{
+    segment_done(&stream->segment);
+    result_file_done(&stream->results);
+    result_done(&stream->result);
+    stream->has_result = false;
+    stream->open = false;
+}
+
+static void item_from_record(struct stream *stream, const struct plan_entry *entry,
+                             struct stream_item *item)
+{
+    *item = (struct stream_item){ .name = entry->name,
+                                  .name_len = entry->name_len,
+                                  .kind = entry->kind,
+                                  .mode = entry->mode,
+                                  .uid = entry->uid,
+                                  .gid = entry->gid,
+                                  .size_bytes = entry->size_bytes,
+                                  .mtime_ns = entry->mtime_ns,
+                                  .has_attr = true,
+                                  .record = entry->record };
+    buf_clear(&stream->name);
+    buf_add(&stream->name, entry->name, entry->name_len);
+    if (entry->kind == ENTRY_LINK && !ends_with(entry->name, entry->name_len, LINK_SUFFIX))
+        buf_add_text(&stream->name, LINK_SUFFIX);
+    item->key = buf_text(&stream->name);
+}
+
+/* Join an entry with its result. False: there is nothing recorded of it. */
+static bool join(struct stream *stream, const struct plan_entry *entry, struct stream_item *item)
+{
+    item_from_record(stream, entry, item);
+    if (!stream->has_result || stream->result.ordinal != entry->ordinal)
+        return plan_entry_settled(entry) == RESULT_UNCHANGED;
+    const struct result *result = &stream->result;
+    if (result->status != RESULT_DONE && result->status != RESULT_REPLACED &&
+        result->status != RESULT_UNCHANGED)
+        return false;
+    item->size_bytes = result->size_bytes;
+    item->mtime_ns = result->mtime_ns;
+    item->record = result->record;
+    return true;
+}
+
+static int next_recorded(struct stream *stream, struct stream_item *ret_item, struct err *err)
+{
+    for (;;) {
+        if (!stream->open) {
+            const int got = open_segment(stream, err);
+            if (got <= 0)
+                return got;
+        }
+        struct plan_entry entry;
+        const int got = segment_next(&stream->segment, &entry, err);
+        if (got < 0)
+            return -1;
+        if (got == 0) {
+            close_segment(stream);
+            continue;
+        }
+        while (stream->has_result && stream->result.ordinal < entry.ordinal)
+            if (next_result(stream, err) < 0)
+                return -1;
+        if (join(stream, &entry, ret_item))
+            return 1;
+    }
+}
+
+/* ---- all ---- */
+
+int stream_next(struct stream *stream, struct stream_item *ret_item, struct err *err)
+{
+    switch (stream->kind) {
+    case STREAM_CRAWL:
+        return next_crawled(stream, ret_item, err);
+    case STREAM_OBJECTS:
+        return next_object(stream, ret_item, err);
+    default: {
+        const int got = next_recorded(stream, ret_item, err);
+        return got < 0 ? err_at(err, "what the last run recorded") : got;
+    }
+    }
+}
+
+int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
+                struct err *err)
+{
+    for (;;) {
+        if (!stream->seeking) {
+            if (stream->ended)
+                return 0;
+            const int got = stream_next(stream, &stream->ahead, err);
+            if (got < 0)
+                return -1;
+            stream->ended = got == 0;
+            stream->seeking = got == 1;
+            continue;
+        }
+        const int order = strcmp(stream->ahead.key, key);
+        if (order > 0)
+            return 0;
+        if (order == 0) {
+            *ret_item = &stream->ahead;
+            return 1;
+        }
+        stream->seeking = false;
+    }
+}
+
+uint64_t stream_excluded_count(const struct stream *stream)
+{
+    return stream->crawl != NULL ? crawl_excluded_count(stream->crawl) : stream->excluded;
+}
+
+void stream_close(struct stream *stream)
+{
+    if (stream == NULL)
+        return;
+    crawl_close(stream->crawl);
+    if (stream->list != NULL)
+        stream->objects->roots[stream->root].store->driver->list_close(stream->list);
+    object_done(&stream->object);
+    buf_done(&stream->name);
+    if (stream->kind == STREAM_RECORD) {
+        if (stream->open)
+            close_segment(stream);
+        generation_done(&stream->generation);
+    }
+    mem_release(stream->start_after);
+    mem_release(stream);
+}

@@ -1,0 +1,47 @@
+/* job/stream.h: the sorted streams that a plan is made of, all alike: what a crawl finds, what a
+ * store lists, and what the last generation recorded. In each, keys ascend as memcmp orders them.
+ * Owner: the caller; each belongs to one thread. */
+#pragma once
+
+#include "base/err.h"
+#include "job/crawl.h"
+#include "job/entry.h"
+#include "job/job.h"
+#include "job/objects.h"
+
+struct stream_item {
+    const char *key;  /* what is compared; valid until the next item */
+    const char *name; /* what the plan keeps */
+    uint32_t name_len;
+    enum entry_kind kind;
+    enum plan_reason reason;
+    int sys;
+    bool empty;
+    uint32_t mode, uid, gid;
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+    bool has_attr;        /* mode, owner and mtime are those of the entry */
+    const char *etag;     /* "" = none */
+    struct record record; /* record streams only */
+};
+struct stream;
+CHECKED int stream_of_crawl(struct stream **ret_stream, const struct crawl_options *options,
+                            struct err *err);
+/* The objects of all roots, by name, that the filter (may be NULL) lets pass. */
+CHECKED int stream_of_objects(struct stream **ret_stream, const struct object_set *objects,
+                              const struct filter *filter, const char *start_after,
+                              struct err *err);
+/* All keys of a store behind start_after. */
+CHECKED int stream_of_store(struct stream **ret_stream, struct store *store,
+                            const char *start_after, struct err *err);
+/* What a finished generation has done or found unchanged. */
+CHECKED int stream_of_record(struct stream **ret_stream, const struct job *job, uint32_t generation,
+                             const char *start_after, struct err *err);
+/* 1 and an item, 0 at the end, -1. */
+CHECKED int stream_next(struct stream *stream, struct stream_item *ret_item, struct err *err);
+/* The item with exactly this key, passing over those before it: 1, 0 there is none, -1. Keys asked
+ * for must ascend. */
+CHECKED int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
+                        struct err *err);
+uint64_t stream_excluded_count(const struct stream *stream);
+void stream_close(struct stream *stream);
