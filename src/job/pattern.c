@@ -179,6 +179,27 @@ static void find_suffix(struct pattern *pattern, const char *text, size_t len)
     pattern->suffix = suffix;
 }
 
+/* The longest text outside all brackets and braces that has no meaning but itself. */
+static void find_needle(struct pattern *pattern, const char *text, size_t len)
+{
+    size_t run = 0;
+    size_t best_end = 0;
+    size_t i = 0;
+    for (; i < len && strchr("[{\\", text[i]) == NULL; i++) {
+        run = strchr("*?", text[i]) == NULL ? run + 1 : 0;
+        if (run > pattern->needle_len) {
+            pattern->needle_len = run;
+            best_end = i + 1;
+        }
+    }
+    /* Behind the first bracket only the suffix is looked at: that needs no parsing. */
+    char *needle = arena_take_bytes(&pattern->arena, pattern->needle_len + 1);
+    memcpy(needle, text + best_end - pattern->needle_len, pattern->needle_len);
+    pattern->needle = needle;
+    pattern->one_name = !pattern->anchored && i == len && memchr(text, '/', len) == NULL &&
+                        memmem(text, len, "**", 2) == NULL;
+}
+
 static int compile(struct pattern *pattern, const char *text, size_t len, struct err *err)
 {
     if (len > PATTERN_TEXT_MAX)
@@ -193,6 +214,7 @@ static int compile(struct pattern *pattern, const char *text, size_t len, struct
     if (pattern_parse(&tree, &pattern->arena, text, len, err) < 0)
         return -1;
     find_suffix(pattern, text, len);
+    find_needle(pattern, text, len);
     struct maker maker = { .pattern = pattern, .err = err };
     return make_whole(&maker, tree);
 }

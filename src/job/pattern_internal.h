@@ -35,9 +35,13 @@ struct pattern {
     bool anchored;      /* matches from the start of the path only */
     struct pattern_state *states;
     uint32_t state_count;
-    int rest_state;     /* the split of two stars at the end, or -1 */
-    const char *suffix; /* bytes that each match ends in: a cheap first look */
+    int rest_state; /* the split of two stars at the end, or -1 */
+    /* What is cheap to look at first. */
+    bool one_name;      /* never matches a '/': the last component decides */
+    const char *suffix; /* each match ends in it */
     size_t suffix_len;
+    const char *needle; /* each match holds it */
+    size_t needle_len;
 };
 
 enum node_kind {

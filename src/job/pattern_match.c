@@ -178,8 +178,12 @@ bool pattern_matches(const struct pattern *pattern, const char *path, size_t len
     if (len < pattern->suffix_len ||
         memcmp(path + len - pattern->suffix_len, pattern->suffix, pattern->suffix_len) != 0)
         return false;
+    if (pattern->needle_len > 1 && memmem(path, len, pattern->needle, pattern->needle_len) == NULL)
+        return false;
+    const char *slash = pattern->one_name ? memrchr(path, '/', len) : NULL;
+    const char *from = slash != NULL ? slash + 1 : path;
     struct state_set sets[2];
-    return walk(pattern, path, len, true, sets)->matched;
+    return walk(pattern, from, len - (size_t)(from - path), true, sets)->matched;
 }
 
 enum pattern_below pattern_below(const struct pattern *pattern, const char *dir, size_t len)
