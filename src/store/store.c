@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include "base/ban.h"
+#include "store/fault/fault.h"
 #include "store/file/file.h"
 #include "store/null/null.h"
 
@@ -8,10 +9,13 @@
 #define WANTED_PARTS 9000 /* S3 caps parts at 10,000 */
 
 static const struct store_driver *const drivers[] = { &file_driver, &null_driver, NULL };
+static const struct store_driver *const test_drivers[] = { &file_driver, &null_driver,
+                                                           &fault_driver, NULL };
 
 const struct store_driver *const *store_drivers(void)
 {
-    return drivers;
+    const char *faults = getenv("LADE_FAULTS");
+    return faults != NULL && strcmp(faults, "1") == 0 ? test_drivers : drivers;
 }
 
 const struct store_driver *store_driver_by_scheme(const char *scheme)
