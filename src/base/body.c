@@ -100,6 +100,11 @@ static int write_all(int fd, const unsigned char *bytes, size_t len, uint64_t of
     return 0;
 }
 
+static bool all_zero(const unsigned char *bytes, size_t len)
+{
+    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
+}
+
 int sink_write(struct sink *sink, const void *bytes, size_t len, struct err *err)
 {
     if (flow_pass(sink->flow, len, err) < 0)
@@ -107,7 +112,8 @@ int sink_write(struct sink *sink, const void *bytes, size_t len, struct err *err
     if (sink->digest != NULL)
         digest_add(sink->digest, bytes, len);
     if (sink->fd >= 0) {
-        if (write_all(sink->fd, bytes, len, sink->offset_bytes + sink->done_bytes, err) < 0)
+        if (!(sink->keep_holes && all_zero(bytes, len)) &&
+            write_all(sink->fd, bytes, len, sink->offset_bytes + sink->done_bytes, err) < 0)
             return -1;
     } else if (sink->memory != NULL) {
         if (sink->done_bytes + len > sink->memory_bytes)

@@ -50,6 +50,7 @@ struct sink {
     size_t memory_bytes;
     uint64_t offset_bytes;
     uint64_t done_bytes;
+    bool keep_holes; /* zeros are not written; the caller sets the file's size */
 };
 CHECKED int sink_write(struct sink *sink, const void *bytes, size_t len, struct err *err);
 void sink_rewind(struct sink *sink);

@@ -1,0 +1,98 @@
+/* Directories get their mode, owner and times when all that is in them is there: writing into a
+ * directory moves its mtime, and a read-only one could not be filled. From the deepest up, so that
+ * taking away a permission never blocks the way to what is still to be done. */
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/run_internal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static int set_local(struct run *run, const struct plan_entry *entry, const struct attr *attr,
+                     struct err *err)
+{
+    SCOPED(buf) struct buf rel = { 0 };
+    buf_add(&rel, entry->name, entry->name_len);
+    while (rel.len != 0 && rel.data[rel.len - 1] == '/')
+        buf_cut(&rel, rel.len - 1);
+    SCOPED_FD int fd = path_open(run->sources.roots[0].dir_fd, buf_text(&rel),
+                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, false);
+    if (fd < 0)
+        return err_sys(err, ERR_LOCAL, "open");
+    return stage_set_attr(fd, attr, err);
+}
+
+static int set_stored(struct run *run, const struct plan_entry *entry, const struct attr *attr,
+                      struct err *err)
+{
+    SCOPED(buf) struct buf key = { 0 };
+    if (run->store->driver->map_key(run->store, entry->name, &key, err) < 0)
+        return -1;
+    return run->store->driver->set_attr(run->store, buf_text(&key), attr, err);
+}
+
+static void set_directory(struct run *run, const struct plan_entry *entry)
+{
+    /* Objects that say nothing of a mode leave the directory as it was made. */
+    if (run_is_get(run) && entry->mtime_ns == 0 && entry->mode == 0)
+        return;
+    const struct attr attr = { .kind = ENTRY_DIR,
+                               .have = ATTR_MODE | ATTR_OWNER | ATTR_MTIME,
+                               .mode = entry->mode,
+                               .uid = entry->uid,
+                               .gid = entry->gid,
+                               .mtime_ns = entry->mtime_ns };
+    struct err err = { 0 };
+    const int result =
+        run_is_get(run) ? set_local(run, entry, &attr, &err) : set_stored(run, entry, &attr, &err);
+    /* A directory that failed before is named already. */
+    if (result < 0 && err.kind != ERR_ABSENT)
+        run_note_failure(run, entry->name, &err);
+}
+
+/* The directories of one block, last to first. */
+static int finish_block(struct run *run, struct segment *segment, uint32_t block, struct err *err)
+{
+    if (segment_seek_block(segment, block, err) < 0)
+        return -1;
+    struct plan_entry *dirs = NULL;
+    size_t count = 0;
+    struct plan_entry entry;
+    int result = 0;
+    for (uint32_t i = 0; i < segment->blocks[block].count; i++) {
+        result = segment_next(segment, &entry, err);
+        if (result < 0)
+            break;
+        if (entry.kind != ENTRY_DIR || entry.action == PLAN_SKIP || entry.action == PLAN_FAIL)
+            continue;
+        dirs = mem_resize(dirs, (count + 1) * sizeof *dirs);
+        dirs[count] = entry;
+        dirs[count++].name = mem_copy(entry.name, entry.name_len + 1);
+    }
+    while (count-- > 0) {
+        if (result >= 0)
+            set_directory(run, &dirs[count]);
+        mem_release(dirs[count].name);
+    }
+    mem_release(dirs);
+    return result < 0 ? -1 : 0;
+}
+
+int finish_directories(struct run *run, struct err *err)
+{
+    if (!run_is_get(run) && !run->store->limits.is_tree)
+        return 0;
+    for (uint32_t number = run->generation.sealed; number > 0; number--) {
+        struct segment segment;
+        if (segment_open(&segment, run->generation.dir_fd, number, err) < 0)
+            return -1;
+        int result = 0;
+        for (uint32_t block = segment.block_count; result == 0 && block > 0; block--)
+            result = finish_block(run, &segment, block - 1, err);
+        segment_done(&segment);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,202 @@
+/* One object becomes an entry of the target directory. */
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/run_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct get_job {
+    struct worker *worker;
+    struct store *store;
+    const struct plan_entry *entry;
+    const char *key, *rel, *tag;
+    struct result *result;
+};
+
+/* Is what came what was stored? */
+static int verify(const struct get_job *job, const struct sink *sink, const struct object *object,
+                  struct err *err)
+{
+    if (sink->done_bytes != object->size_bytes)
+        return err_set(err, ERR_CORRUPT, "%llu bytes came of %llu",
+                       (unsigned long long)sink->done_bytes,
+                       (unsigned long long)object->size_bytes);
+    if ((object->attr.have & ATTR_CRC64) != 0 && object->attr.crc64 != job->worker->digest.crc64)
+        return err_set(err, ERR_CORRUPT,
+                       "its content is not what was stored: CRC64NVME %016llx, recorded %016llx",
+                       (unsigned long long)job->worker->digest.crc64,
+                       (unsigned long long)object->attr.crc64);
+    return 0;
+}
+
+static void done(struct get_job *job, const struct object *object)
+{
+    const bool is_new = job->entry->action == PLAN_NEW;
+    job->result->status = is_new ? RESULT_DONE : RESULT_REPLACED;
+    job->result->size_bytes = object->size_bytes;
+    job->result->mtime_ns = object->attr.mtime_ns;
+    worker_fill_record(job->worker, &job->result->record, false, object->etag);
+}
+
+/* Fetch into the sink, whole and verified. */
+static int fetch(struct get_job *job, struct sink *sink, struct object *object, struct err *err)
+{
+    digest_reset(&job->worker->digest);
+    sink->done_bytes = 0;
+    const struct store_driver *driver = job->store->driver;
+    if (driver->get(job->store, job->key, 0, UINT64_MAX, "", sink, object, err) < 0)
+        return -1;
+    return verify(job, sink, object, err);
+}
+
+static int get_file_once(struct get_job *job, struct object *object, struct err *err)
+{
+    SCOPED_FD int fd = -1;
+    if (stage_open(&job->worker->stage, job->rel, job->tag, false, &fd, err) < 0)
+        return -1;
+    struct sink sink = { .flow = &job->worker->run->flow,
+                         .digest = &job->worker->digest,
+                         .fd = fd,
+                         .keep_holes = true };
+    if (fetch(job, &sink, object, err) < 0)
+        return -1;
+    if (ftruncate(fd, (off_t)object->size_bytes) < 0)
+        return err_sys(err, ERR_LOCAL, "set the size");
+    return stage_set_attr(fd, &object->attr, err);
+}
+
+static int get_link_once(struct get_job *job, struct object *object, struct err *err)
+{
+    char target[PATH_MAX + 1];
+    struct sink sink = { .flow = &job->worker->run->flow,
+                         .digest = &job->worker->digest,
+                         .fd = -1,
+                         .memory = (unsigned char *)target,
+                         .memory_bytes = PATH_MAX };
+    if (fetch(job, &sink, object, err) < 0)
+        return -1;
+    target[sink.done_bytes] = '\0';
+    if (strlen(target) != sink.done_bytes || sink.done_bytes == 0)
+        return err_set(err, ERR_CORRUPT, "is not the target of a link");
+    return stage_link(&job->worker->stage, job->rel, job->tag, target, &object->attr, err);
+}
+
+static int get_with_retries(struct get_job *job, struct err *err)
+{
+    struct object object = { 0 };
+    int result = -1;
+    for (uint32_t tries = 1;; tries++) {
+        result = job->entry->kind == ENTRY_LINK ? get_link_once(job, &object, err)
+                                                : get_file_once(job, &object, err);
+        if (result == 0)
+            break;
+        struct err ignored = { 0 };
+        (void)!stage_discard(&job->worker->stage, job->rel, job->tag, &ignored);
+        job->result->retries++;
+        if (worker_wait_to_retry(job->worker, tries, err) < 0)
+            break;
+    }
+    if (result == 0)
+        done(job, &object);
+    object_done(&object);
+    return result;
+}
+
+/* Made so that it can be filled; its own mode comes when everything is in it. */
+static int make_directory(struct get_job *job, struct err *err)
+{
+    SCOPED(buf) struct buf rel = { 0 };
+    buf_add_text(&rel, job->rel);
+    while (rel.len != 0 && rel.data[rel.len - 1] == '/')
+        buf_cut(&rel, rel.len - 1);
+    const int root_fd = job->worker->run->sources.roots[0].dir_fd;
+    if (path_make_dirs(root_fd, buf_text(&rel), err) < 0)
+        return -1;
+    SCOPED_FD int fd =
+        path_open(root_fd, buf_text(&rel), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, false);
+    /* Without permission to look into it the owner still can give it to itself, by its parent. */
+    if (fd < 0 && errno != EACCES)
+        return err_sys(err, ERR_LOCAL, "make the directory");
+    struct stat st;
+    if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
+        (void)!fchmod(fd, (st.st_mode & 07777) | 0700);
+    job->result->status = job->entry->action == PLAN_NEW ? RESULT_DONE : RESULT_REPLACED;
+    job->result->record.known = true;
+    return 0;
+}
+
+/* What is here, by content: 1 the same as what is stored, 0 not, -1. */
+static int compare_content(struct get_job *job, struct err *err)
+{
+    struct object object = { 0 };
+    if (job->store->driver->head(job->store, job->key, &object, err) < 0)
+        return -1;
+    SCOPED_FD int fd = path_open(job->worker->run->sources.roots[0].dir_fd, job->rel,
+                                 O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, false);
+    void *slab = NULL;
+    struct stat st;
+    int result = 0;
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        (uint64_t)st.st_size == object.size_bytes && (object.attr.have & ATTR_CRC64) != 0) {
+        result = pool_take(job->worker->run->pool, &slab, 1, job->worker->run->stop, err);
+        digest_reset(&job->worker->digest);
+        struct body body = body_of_fd(fd, 0, object.size_bytes, slab, CHUNK_BYTES,
+                                      &job->worker->digest, &job->worker->run->flow);
+        const void *bytes = NULL;
+        size_t len = 1;
+        while (result == 0 && len != 0)
+            result = body_next(&body, &bytes, &len, err);
+        if (slab != NULL)
+            pool_give(job->worker->run->pool, &slab, 1);
+        if (result == 0 && job->worker->digest.crc64 == object.attr.crc64)
+            result = 1;
+    }
+    if (result == 1) {
+        done(job, &object);
+        job->result->status = RESULT_UNCHANGED;
+    }
+    object_done(&object);
+    return result;
+}
+
+static int get_one(struct get_job *job, bool *ret_staged, struct err *err)
+{
+    if (job->entry->kind == ENTRY_DIR)
+        return make_directory(job, err);
+    if (job->entry->action == PLAN_COMPARE) {
+        const int same = compare_content(job, err);
+        if (same != 0)
+            return same < 0 ? -1 : 0;
+        if (!job->worker->run->job->spec.overwrite) {
+            err_set(err, ERR_CONFLICT, "%s", plan_reason_text(REASON_EXISTS));
+            return err_hint(err, "use --overwrite to replace it");
+        }
+    }
+    if (get_with_retries(job, err) < 0)
+        return -1;
+    *ret_staged = true;
+    return 0;
+}
+
+void get_entry(struct worker *worker, const struct plan_entry *entry,
+               const struct object_root *root, const char *key, const char *rel, const char *tag,
+               struct result *result, bool *ret_staged)
+{
+    struct get_job job = { .worker = worker,
+                           .store = root->store,
+                           .entry = entry,
+                           .key = key,
+                           .rel = rel,
+                           .tag = tag,
+                           .result = result };
+    struct err err = { 0 };
+    if (get_one(&job, ret_staged, &err) == 0)
+        return;
+    result->status = RESULT_FAILED;
+    result->err = mem_copy(&err, sizeof err);
+}

@@ -1,0 +1,496 @@
+/* A large object goes in parts, and parts are works like any other, so one object keeps all workers
+ * busy. The worker that begins it opens the file and the upload; each part is read, digested, sent
+ * and journalled by whoever takes it; whoever brings the last one settles the object. */
+#include "base/ban.h"
+#include "base/clock.h"
+#include "base/crc64.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/run_internal.h"
+
+#include <unistd.h>
+
+static void large_free(struct large *large)
+{
+    source_close(&large->file);
+    if (large->fd >= 0)
+        close(large->fd);
+    mem_release(large->name);
+    mem_release(large->key);
+    mem_release(large->parts);
+    mem_release(large);
+}
+
+static struct store *large_store(const struct run *run, const struct large *large)
+{
+    return run_is_get(run) ? large->root->store : run->store;
+}
+
+static struct store_put large_put(const struct run *run, const struct large *large)
+{
+    const struct job_spec *spec = &run->job->spec;
+    return (struct store_put){ .key = large->key,
+                               .tag = large->tag,
+                               .attr = &large->attr,
+                               .meta = spec->meta,
+                               .meta_count = spec->meta_count,
+                               .if_absent = spec->immutable };
+}
+
+static void report(struct worker *worker, struct large *large, struct result *result)
+{
+    struct run *run = worker->run;
+    result->ordinal = large->entry.ordinal;
+    result->retries = large->retries;
+    if (result->status == RESULT_FAILED)
+        run_note_failure(run, large->name, result->err);
+    worker_report_one(worker, large->segment, result);
+    large_free(large);
+    dispatch_large_settled(run);
+}
+
+static void report_failure(struct worker *worker, struct large *large, const struct err *err)
+{
+    struct run *run = worker->run;
+    if (err_trait(err->kind)->ends_run) {
+        /* The entry stays open, and its parts are there for the next time. */
+        lock_take(&run->dispatch.lock);
+        if (run->dispatch.err.kind == ERR_NONE && err->kind != ERR_STOPPED)
+            run->dispatch.err = *err;
+        lock_give(&run->dispatch.lock);
+        large_free(large);
+        dispatch_large_settled(run);
+        return;
+    }
+    struct result result = { .status = RESULT_FAILED,
+                             .size_bytes = large->entry.size_bytes,
+                             .mtime_ns = large->entry.mtime_ns,
+                             .err = mem_copy(err, sizeof *err) };
+    report(worker, large, &result);
+}
+
+/* ---- begin ---- */
+
+static void make_parts(struct large *large)
+{
+    large->part_count = 1;
+    if (large->size_bytes > large->part_bytes)
+        large->part_count =
+            (uint32_t)((large->size_bytes + large->part_bytes - 1) / large->part_bytes);
+    mem_release(large->parts);
+    large->parts = mem_alloc(large->part_count * sizeof *large->parts);
+    large->parts_left = large->part_count;
+    large->next_part = 0;
+}
+
+static uint64_t part_size(const struct large *large, uint32_t part)
+{
+    const uint64_t start = (uint64_t)part * large->part_bytes;
+    const uint64_t left = large->size_bytes - start;
+    return left < large->part_bytes ? left : large->part_bytes;
+}
+
+/* Take over the parts that an earlier process finished. */
+static void take_parts(struct large *large, const struct ledger_upload *upload)
+{
+    for (size_t i = 0; i < upload->part_count; i++) {
+        const struct store_part *part = &upload->parts[i];
+        if (part->number == 0 || part->number > large->part_count ||
+            part->size_bytes != part_size(large, part->number - 1) ||
+            large->parts[part->number - 1].number != 0)
+            continue;
+        large->parts[part->number - 1] = *part;
+        large->parts_left--;
+    }
+}
+
+static void abort_upload(struct worker *worker, const struct large *large, const char *tag,
+                         const char *token)
+{
+    struct run *run = worker->run;
+    struct err ignored = { 0 }; /* it is hidden; `lade` of a later day finds it by its token */
+    if (run_is_get(run))
+        (void)!stage_discard(&worker->stage, large->key, tag, &ignored);
+    else
+        (void)!run->store->driver->abort(run->store, large->key, token, &ignored);
+    ledger_drop(run->ledger, large->segment, large->entry.ordinal);
+}
+
+static int open_put(struct worker *worker, struct large *large, struct err *err)
+{
+    source_close(&large->file);
+    if (source_open(&large->file, &worker->dirs, large->name, err) < 0)
+        return -1;
+    const struct source_file *file = &large->file;
+    large->size_bytes = file->size_bytes;
+    large->attr = (struct attr){ .kind = ENTRY_FILE,
+                                 .have = ATTR_MODE | ATTR_OWNER | ATTR_MTIME,
+                                 .mode = file->mode,
+                                 .uid = file->uid,
+                                 .gid = file->gid,
+                                 .mtime_ns = file->mtime_ns };
+    const struct store_limits *limits = &worker->run->store->limits;
+    if (large->size_bytes > limits->max_object_bytes)
+        return err_set(err, ERR_LIMIT, "%s", plan_reason_text(REASON_TOO_LARGE));
+    large->part_bytes = store_part_bytes(limits, large->size_bytes);
+    return 0;
+}
+
+static int open_get(struct large *large, struct err *err)
+{
+    struct object object = { 0 };
+    struct store *store = large->root->store;
+    const char *key = large->entry.name;
+    const char *in_store = NULL;
+    (void)key;
+    if (large->root->key != NULL)
+        in_store = large->root->key;
+    else
+        in_store = large->name + strlen(large->root->name) + (large->root->name[0] != '\0');
+    if (store->driver->head(store, in_store, &object, err) < 0)
+        return -1;
+    large->size_bytes = object.size_bytes;
+    large->attr = object.attr;
+    snprintf(large->etag, sizeof large->etag, "%s", object.etag);
+    large->part_bytes = store_part_bytes(&store->limits, large->size_bytes);
+    object_done(&object);
+    return 0;
+}
+
+/* What the source is, so that a later process knows whether the parts still fit. */
+static struct journal_upload identity(const struct run *run, const struct large *large)
+{
+    struct journal_upload upload = { .segment = large->segment,
+                                     .ordinal = large->entry.ordinal,
+                                     .part_bytes = large->part_bytes,
+                                     .size_bytes = large->size_bytes };
+    if (run_is_get(run)) {
+        upload.ino = crc64nvme(0, large->etag, strlen(large->etag));
+        upload.mtime_ns = large->attr.mtime_ns;
+    } else {
+        upload.ino = large->file.ino;
+        upload.mtime_ns = large->file.mtime_ns;
+        upload.ctime_ns = large->file.ctime_ns;
+    }
+    return upload;
+}
+
+static bool same_source(const struct journal_upload *a, const struct journal_upload *b)
+{
+    return a->size_bytes == b->size_bytes && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns && a->ino == b->ino;
+}
+
+static int open_temporary(struct worker *worker, struct large *large, bool keep, struct err *err)
+{
+    if (large->fd >= 0)
+        close(large->fd);
+    large->fd = -1;
+    return stage_open(&worker->stage, large->key, large->tag, keep, &large->fd, err);
+}
+
+/* Go on where an earlier process stopped; false: nothing fits. */
+static bool resume(struct worker *worker, struct large *large)
+{
+    struct run *run = worker->run;
+    struct ledger_upload upload;
+    if (!ledger_find_upload(run->ledger, large->segment, large->entry.ordinal, &upload))
+        return false;
+    const struct journal_upload now = identity(run, large);
+    char tag[STAGE_TAG_MAX];
+    worker_tag(worker, upload.process, large->segment, large->entry.ordinal, tag);
+    bool fits =
+        large->attempts == 1 && same_source(&upload.upload, &now) && upload.upload.part_bytes != 0;
+    if (fits) {
+        memcpy(large->tag, tag, sizeof tag);
+        memcpy(large->token, upload.upload.token, sizeof large->token);
+        large->part_bytes = upload.upload.part_bytes;
+        make_parts(large);
+        take_parts(large, &upload);
+        struct err gone = { 0 };
+        if (run_is_get(run) && open_temporary(worker, large, true, &gone) < 0)
+            fits = false;
+    }
+    if (!fits)
+        abort_upload(worker, large, tag, upload.upload.token);
+    mem_release(upload.parts);
+    return fits;
+}
+
+static int begin_anew(struct worker *worker, struct large *large, struct err *err)
+{
+    struct run *run = worker->run;
+    worker_tag(worker, run->claim.number, large->segment, large->entry.ordinal, large->tag);
+    make_parts(large);
+    if (run_is_get(run)) {
+        snprintf(large->token, sizeof large->token, "%s", large->tag);
+        if (open_temporary(worker, large, false, err) < 0)
+            return -1;
+    } else {
+        const struct store_put put = large_put(run, large);
+        if (run->store->driver->begin(run->store, &put, large->size_bytes, large->token, err) < 0)
+            return -1;
+    }
+    struct journal_upload upload = identity(run, large);
+    memcpy(upload.token, large->token, sizeof upload.token);
+    return ledger_begin(run->ledger, &upload, err);
+}
+
+static int begin_once(struct worker *worker, struct large *large, struct err *err)
+{
+    if ((run_is_get(worker->run) ? open_get(large, err) : open_put(worker, large, err)) < 0)
+        return -1;
+    if (resume(worker, large))
+        return 0;
+    return begin_anew(worker, large, err);
+}
+
+static void settle(struct worker *worker, struct large *large);
+
+/* Open everything and hand the parts out. */
+static void begin(struct worker *worker, struct large *large)
+{
+    struct err err = { 0 };
+    large->attempts++;
+    for (uint32_t tries = 1; begin_once(worker, large, &err) < 0; tries++) {
+        large->retries++;
+        if (worker_wait_to_retry(worker, tries, &err) < 0) {
+            report_failure(worker, large, &err);
+            return;
+        }
+    }
+    if (large->parts_left == 0)
+        settle(worker, large);
+    else
+        dispatch_add_large(worker->run, large);
+}
+
+void large_begin(struct worker *worker, struct work *work)
+{
+    struct run *run = worker->run;
+    struct large *large = mem_alloc(sizeof *large);
+    large->segment = work->segment;
+    large->entry = work->entries[0];
+    large->name = mem_string(large->entry.name);
+    large->entry.name = large->name;
+    large->file.fd = large->fd = -1;
+
+    struct err err = { 0 };
+    const char *key = NULL;
+    const int named = run_is_get(run) ? worker_local_name(worker, &large->entry, &large->root, &key,
+                                                          &worker->key, &err)
+                                      : worker_key(worker, &large->entry, &worker->key, &err);
+    large->key = mem_string(buf_text(&worker->key));
+    if (named == 0 && ledger_intent(run->ledger, large->segment, large->entry.ordinal,
+                                    large->entry.ordinal, &err) == 0)
+        begin(worker, large);
+    else
+        report_failure(worker, large, &err);
+}
+
+/* ---- parts ---- */
+
+static int put_part(struct worker *worker, struct large *large, uint32_t part, void *slab,
+                    struct store_part *ret_part, struct err *err)
+{
+    struct run *run = worker->run;
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    struct body body = body_of_fd(large->file.fd, (uint64_t)part * large->part_bytes,
+                                  part_size(large, part), slab, CHUNK_BYTES, &digest, &run->flow);
+    const struct store_put put = large_put(run, large);
+    if (run->store->driver->part(run->store, &put, large->token, part + 1,
+                                 (uint64_t)part * large->part_bytes, &body, ret_part, err) < 0)
+        return -1;
+    ret_part->crc64 = digest.crc64;
+    return 0;
+}
+
+static int get_part(struct worker *worker, struct large *large, uint32_t part,
+                    struct store_part *ret_part, struct err *err)
+{
+    struct run *run = worker->run;
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    const uint64_t offset = (uint64_t)part * large->part_bytes;
+    const uint64_t size = part_size(large, part);
+    struct sink sink = { .flow = &run->flow,
+                         .digest = &digest,
+                         .fd = large->fd,
+                         .offset_bytes = offset,
+                         .keep_holes = true };
+    struct store *store = large_store(run, large);
+    const char *key = large->root->key != NULL ? large->root->key
+                                               : large->name + strlen(large->root->name) +
+                                                     (large->root->name[0] != '\0');
+    if (store->driver->get(store, key, offset, size, large->etag, &sink, NULL, err) < 0)
+        return -1;
+    if (sink.done_bytes != size)
+        return err_set(err, ERR_CORRUPT, "%llu bytes came of %llu",
+                       (unsigned long long)sink.done_bytes, (unsigned long long)size);
+    /* What the journal will say is there must survive a power failure. */
+    if (fdatasync(large->fd) < 0)
+        return err_sys(err, ERR_LOCAL, "sync");
+    *ret_part =
+        (struct store_part){ .number = part + 1, .size_bytes = size, .crc64 = digest.crc64 };
+    return 0;
+}
+
+static int do_part(struct worker *worker, struct large *large, uint32_t part, struct err *err)
+{
+    struct run *run = worker->run;
+    void *slab = NULL;
+    if (pool_take(run->pool, &slab, 1, run->stop, err) < 0)
+        return -1;
+    int result = 0;
+    for (uint32_t tries = 1;; tries++) {
+        struct store_part stored = { 0 };
+        result = run_is_get(run) ? get_part(worker, large, part, &stored, err)
+                                 : put_part(worker, large, part, slab, &stored, err);
+        if (result == 0) {
+            stored.number = part + 1;
+            stored.size_bytes = part_size(large, part);
+            large->parts[part] = stored;
+            ledger_part(run->ledger, large->segment, large->entry.ordinal, &stored);
+            break;
+        }
+        /* A source that moves under the parts spoils all of them, not this one. */
+        if (err->kind == ERR_CHANGED || worker_wait_to_retry(worker, tries, err) < 0)
+            break;
+        atomic_fetch_add((atomic_uint *)&large->retries, 1);
+    }
+    pool_give(run->pool, &slab, 1);
+    return result;
+}
+
+void large_part(struct worker *worker, struct work *work)
+{
+    struct large *large = work->large;
+    struct err err = { 0 };
+    const int result = do_part(worker, large, work->part, &err);
+    if (result < 0)
+        err_at(&err, "part %u", work->part + 1);
+    if (dispatch_part_done(worker->run, large, result < 0 ? &err : NULL))
+        settle(worker, large);
+}
+
+/* ---- the end ---- */
+
+static uint64_t combined_crc(const struct large *large)
+{
+    uint64_t crc = 0;
+    for (uint32_t i = 0; i < large->part_count; i++)
+        crc = crc64nvme_combine(crc, large->parts[i].crc64, part_size(large, i));
+    return crc;
+}
+
+/* Digests of the whole that do not combine from parts are made by reading it once more. */
+static int digest_whole(struct worker *worker, const struct large *large, uint64_t crc64,
+                        struct err *err)
+{
+    struct run *run = worker->run;
+    digest_reset(&worker->digest);
+    worker->digest.crc64 = crc64;
+    if ((worker->digest.kinds & ~(uint32_t)DIGEST_CRC64NVME) == 0)
+        return 0;
+    digest_reset(&worker->digest);
+    void *slab = NULL;
+    if (pool_take(run->pool, &slab, 1, run->stop, err) < 0)
+        return -1;
+    struct body body = body_of_fd(run_is_get(run) ? large->fd : large->file.fd, 0,
+                                  large->size_bytes, slab, CHUNK_BYTES, &worker->digest, NULL);
+    const void *bytes = NULL;
+    size_t len = 1;
+    int result = 0;
+    while (result == 0 && len != 0 && (result = stop_check(run->stop, err)) == 0)
+        result = body_next(&body, &bytes, &len, err);
+    pool_give(run->pool, &slab, 1);
+    if (result == 0 && worker->digest.crc64 != crc64)
+        return err_set(err, ERR_CHANGED, "changed while it was read: read twice, it differs");
+    return result;
+}
+
+static int commit_put(struct worker *worker, struct large *large, char etag[STORE_ETAG_MAX],
+                      struct err *err)
+{
+    struct run *run = worker->run;
+    const struct store_driver *driver = run->store->driver;
+    large->attr.crc64 = combined_crc(large);
+    large->attr.have |= ATTR_CRC64;
+    if (digest_whole(worker, large, large->attr.crc64, err) < 0 ||
+        source_check(&large->file, &worker->dirs, large->name, err) < 0)
+        return -1;
+    const struct store_put put = large_put(run, large);
+    for (uint32_t tries = 1;; tries++) {
+        struct store_result stored = { 0 };
+        struct store_staged staged = { .key = large->key,
+                                       .tag = large->tag,
+                                       .if_absent = put.if_absent };
+        if (driver->commit(run->store, &put, large->token, large->parts, large->part_count, &stored,
+                           err) == 0) {
+            driver->commit_batch(run->store, &staged, 1);
+            memcpy(etag, stored.etag, STORE_ETAG_MAX);
+            *err = staged.err;
+            if (err->kind == ERR_NONE)
+                return 0;
+        }
+        large->retries++;
+        if (worker_wait_to_retry(worker, tries, err) < 0)
+            return -1;
+    }
+}
+
+static int commit_get(struct worker *worker, struct large *large, char etag[STORE_ETAG_MAX],
+                      struct err *err)
+{
+    const uint64_t crc64 = combined_crc(large);
+    if ((large->attr.have & ATTR_CRC64) != 0 && large->attr.crc64 != crc64)
+        return err_set(err, ERR_CORRUPT,
+                       "its content is not what was stored: CRC64NVME %016llx, recorded %016llx",
+                       (unsigned long long)crc64, (unsigned long long)large->attr.crc64);
+    if (digest_whole(worker, large, crc64, err) < 0)
+        return -1;
+    if (ftruncate(large->fd, (off_t)large->size_bytes) < 0)
+        return err_sys(err, ERR_LOCAL, "set the size");
+    if (stage_set_attr(large->fd, &large->attr, err) < 0)
+        return -1;
+    struct stage_item item = { .rel = large->key,
+                               .tag = large->tag,
+                               .keep_existing = large->entry.action == PLAN_NEW &&
+                                                !worker->run->job->spec.overwrite };
+    stage_commit(&worker->stage, &item, 1);
+    *err = item.err;
+    memcpy(etag, large->etag, STORE_ETAG_MAX);
+    return err->kind == ERR_NONE ? 0 : -1;
+}
+
+static void settle(struct worker *worker, struct large *large)
+{
+    struct run *run = worker->run;
+    struct err err = large->err;
+    struct result result = { .size_bytes = large->size_bytes };
+    char etag[STORE_ETAG_MAX] = "";
+    if (err.kind == ERR_NONE && (run_is_get(run) ? commit_get(worker, large, etag, &err)
+                                                 : commit_put(worker, large, etag, &err)) == 0) {
+        const bool is_new = large->entry.action == PLAN_NEW;
+        result.status = is_new ? RESULT_DONE : RESULT_REPLACED;
+        result.mtime_ns = run_is_get(run) ? large->attr.mtime_ns : large->file.mtime_ns;
+        worker_fill_record(worker, &result.record, !run_is_get(run) && source_racy(&large->file),
+                           etag);
+        report(worker, large, &result);
+        return;
+    }
+    if (err_trait(err.kind)->ends_run) {
+        report_failure(worker, large, &err);
+        return;
+    }
+    abort_upload(worker, large, large->tag, large->token);
+    const bool again =
+        (err.kind == ERR_CHANGED || err.kind == ERR_CORRUPT) && large->attempts < CHANGED_TRIES;
+    if (!again) {
+        report_failure(worker, large, &err);
+        return;
+    }
+    large->retries++;
+    atomic_fetch_add(&run->retries, 1);
+    large->err = (struct err){ 0 };
+    begin(worker, large);
+}

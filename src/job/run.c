@@ -1,0 +1,515 @@
+#include "job/run.h"
+
+#include "base/ban.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/run_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define WORKERS_MAX 1024u
+#define LARGE_MIN_BYTES ((uint64_t)16 * 1024 * 1024) /* smaller objects are not worth cutting */
+
+/* ---- opening the two ends ---- */
+
+static int open_filter(struct run *run, struct err *err)
+{
+    const char *text = run->job->spec.filter;
+    if (text[0] == '\0')
+        return 0;
+    run->filter = filter_new();
+    char *copy = mem_string(text);
+    int result = 0;
+    for (char *line = copy; result == 0 && *line != '\0';) {
+        char *end = strchr(line, '\n');
+        if (end != NULL)
+            *end = '\0';
+        result = filter_add(run->filter, FILTER_RULE, line, "the job's filter", err);
+        line = end != NULL ? end + 1 : line + strlen(line);
+    }
+    mem_release(copy);
+    if (result == 0)
+        filter_seal(run->filter);
+    return result;
+}
+
+static int open_put(struct run *run, struct err *err)
+{
+    const struct job_spec *spec = &run->job->spec;
+    const struct source_options options = { .keep_name = spec->keep_name,
+                                            .follow = spec->links == LINKS_FOLLOW,
+                                            .one_name = spec->one_name };
+    if (source_set_open(&run->sources, spec->sources, spec->source_count, &options, err) < 0)
+        return -1;
+    if (store_open_location(&run->store, spec->dest, true, run->stop, err) < 0)
+        return -1;
+    const struct store_limits *limits = &run->store->limits;
+    run->large_bytes = limits->min_part_bytes == 0 ? UINT64_MAX : 2 * limits->part_bytes;
+    if (run->large_bytes < LARGE_MIN_BYTES)
+        run->large_bytes = LARGE_MIN_BYTES;
+    if (run->large_bytes > limits->max_put_bytes && limits->min_part_bytes != 0)
+        run->large_bytes = limits->max_put_bytes;
+    return 0;
+}
+
+static int open_get(struct run *run, struct err *err)
+{
+    const struct job_spec *spec = &run->job->spec;
+    SCOPED_FD int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (path_make_dirs(root, spec->dest + 1, err) < 0)
+        return err_at(err, "target directory '%s'", spec->dest);
+    char *const target[] = { spec->dest };
+    const struct source_options options = { 0 };
+    if (source_set_open(&run->sources, target, 1, &options, err) < 0)
+        return err_at(err, "target directory");
+    const struct object_set_options objects = { .keep_name = spec->keep_name,
+                                                .one_name = spec->one_name,
+                                                .stop = run->stop };
+    if (object_set_open(&run->objects, spec->sources, spec->source_count, &objects, err) < 0)
+        return -1;
+    for (size_t i = 0; i < run->objects.count; i++)
+        if (!run->objects.roots[i].store->limits.keeps_data)
+            return err_set(err, ERR_USAGE, "nothing can be fetched from '%s'",
+                           run->objects.roots[i].location);
+    const uint64_t part_bytes = run->objects.roots[0].store->limits.part_bytes;
+    run->large_bytes = 2 * part_bytes > LARGE_MIN_BYTES ? 2 * part_bytes : LARGE_MIN_BYTES;
+    return 0;
+}
+
+static int open_ends(struct run *run, struct err *err)
+{
+    if (open_filter(run, err) < 0)
+        return -1;
+    return run_is_get(run) ? open_get(run, err) : open_put(run, err);
+}
+
+/* ---- which generation ---- */
+
+static int make_generation(struct run *run, uint32_t number, struct err *err)
+{
+    const struct job_spec *spec = run->options.spec;
+    if (spec != NULL && job_spec_difference(&run->job->spec, spec) != NULL &&
+        job_set_spec(run->job, spec, err) < 0)
+        return -1;
+    return generation_create(&run->generation, run->job, number, err);
+}
+
+/* Whole in its plan? Reads all footers, so damage is found before anything is moved by it. */
+static int open_generation(struct run *run, uint32_t number, struct err *err)
+{
+    if (generation_open(&run->generation, run->job, number, err) < 0)
+        return -1;
+    if (generation_sum(&run->generation, err) < 0) {
+        generation_done(&run->generation);
+        return -1;
+    }
+    return 0;
+}
+
+static int check_same_options(const struct run *run, struct err *err)
+{
+    const struct job_spec *spec = run->options.spec;
+    const char *what = spec != NULL ? job_spec_difference(&run->job->spec, spec) : NULL;
+    if (what == NULL)
+        return 0;
+    err_set(err, ERR_USAGE, "the unfinished job '%s' was begun with other options: %s differ%s",
+            run->job->path, what, strncmp(what, "the ", 4) == 0 && strchr(what, 's') ? "" : "s");
+    return err_hint(err, "finish it with the same options, or give this one its own --job");
+}
+
+static int choose_generation(struct run *run, struct err *err)
+{
+    uint32_t newest = 0;
+    uint32_t finished = 0;
+    if (job_generations(run->job, &newest, &finished, err) < 0)
+        return -1;
+    run->recorded = finished;
+    if (newest == 0 || (newest == finished && run->options.again))
+        return make_generation(run, newest + 1, err);
+    if (newest != finished && check_same_options(run, err) < 0)
+        return -1;
+    struct err why = { 0 };
+    if (open_generation(run, newest, &why) == 0) {
+        /* Only a finished generation is a record, and not its own. */
+        if (newest == finished)
+            run->recorded = 0;
+        return 0;
+    }
+    if (why.kind != ERR_CORRUPT) {
+        *err = why;
+        return -1;
+    }
+    /* What is at the destination is compared again, never taken on trust from a damaged plan. */
+    snprintf(run->remark, sizeof run->remark,
+             "the plan of this job was damaged (%.150s): planning again, comparing what is there",
+             why.text);
+    if (newest == finished)
+        run->recorded = 0;
+    return make_generation(run, newest + 1, err);
+}
+
+/* A record that cannot be read is no record. */
+static void check_record(struct run *run)
+{
+    struct generation record;
+    struct err why = { 0 };
+    if (run->recorded == 0 || run->generation.closed)
+        return;
+    if (generation_open(&record, run->job, run->recorded, &why) == 0) {
+        const bool good = generation_sum(&record, &why) == 0;
+        for (uint32_t number = 1; good && why.kind == ERR_NONE && number <= record.sealed;
+             number++) {
+            struct result_file file;
+            if (result_file_open(&file, record.dir_fd, number, false, &why) == 0)
+                result_file_done(&file);
+        }
+        generation_done(&record);
+    }
+    if (why.kind == ERR_NONE)
+        return;
+    snprintf(run->remark, sizeof run->remark,
+             "the record of the last run is damaged (%.150s): comparing with what is there",
+             why.text);
+    run->recorded = 0;
+}
+
+/* ---- threads ---- */
+
+static void *planner_main(void *arg)
+{
+    struct run *run = arg;
+    const struct plan_options options = { .spec = &run->job->spec,
+                                          .sources = &run->sources,
+                                          .objects = &run->objects,
+                                          .store = run->store,
+                                          .filter = run->filter,
+                                          .crawlers = run->options.crawlers,
+                                          .stop = run->stop };
+    struct err err = { 0 };
+    /* The error is in the progress, where everybody sees it. */
+    (void)!plan_run(&options, run->job, &run->generation, run->recorded, &run->progress, &err);
+    SCOPED_LOCK(&run->end_lock);
+    cond_wake_all(&run->ended);
+    return NULL;
+}
+
+static int start_planner(struct run *run, struct err *err)
+{
+    lock_take(&run->progress.lock);
+    run->progress.sealed = run->generation.sealed;
+    run->progress.sum = run->generation.sum;
+    run->progress.ended = run->generation.closed;
+    lock_give(&run->progress.lock);
+    if (run->generation.closed)
+        return 0;
+    run->planning = true;
+    return thread_start(&run->planner, "lade-plan", planner_main, run, err);
+}
+
+static uint32_t worker_count(const struct run *run)
+{
+    uint32_t count = run->options.transfers;
+    if (count == 0)
+        count = run_is_get(run) ? run->objects.roots[0].store->limits.transfers
+                                : run->store->limits.transfers;
+    return count == 0 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : count;
+}
+
+static int init_worker(struct run *run, struct worker *worker, uint32_t number, struct err *err)
+{
+    worker->run = run;
+    worker->number = number;
+    worker->work.entries = mem_alloc(RUN_ENTRIES_MAX * sizeof *worker->work.entries);
+    source_dirs_init(&worker->dirs, &run->sources);
+    stage_init(&worker->stage, run->sources.roots[0].dir_fd);
+    if (getrandom(&worker->random, sizeof worker->random, 0) != sizeof worker->random ||
+        worker->random == 0)
+        worker->random = (uint64_t)clock_now_ns() | 1;
+    return digest_init(&worker->digest, run->job->spec.digests, err);
+}
+
+static int start_workers(struct run *run, struct err *err)
+{
+    run->workers = mem_alloc(run->worker_count * sizeof *run->workers);
+    for (uint32_t i = 0; i < run->worker_count; i++)
+        if (init_worker(run, &run->workers[i], i, err) < 0)
+            return -1;
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        atomic_fetch_add(&run->workers_left, 1);
+        if (thread_start(&run->workers[i].thread, "lade-worker", worker_main, &run->workers[i],
+                         err) < 0) {
+            atomic_fetch_sub(&run->workers_left, 1);
+            /* Fewer threads than wished for are enough, if there is one. */
+            if (i == 0)
+                return -1;
+            err_clear(err);
+            break;
+        }
+    }
+    return 0;
+}
+
+static int start_ledger(struct run *run, struct err *err)
+{
+    const struct ledger_options options = { .generation = &run->generation,
+                                            .claim = &run->claim,
+                                            .retry_failed = true,
+                                            .stop = run->stop };
+    if (ledger_start(&run->ledger, &options, err) < 0)
+        return -1;
+    struct ledger_counts counts;
+    ledger_counts(run->ledger, &counts);
+    run->before = counts.sum;
+    if (ledger_damage_count(run->ledger) != 0 && run->remark[0] == '\0')
+        snprintf(run->remark, sizeof run->remark,
+                 "the journal of this job had a damaged end: what it no longer says is done again");
+    return 0;
+}
+
+static int start_all(struct run *run, struct err *err)
+{
+    if (claim_take(&run->claim, run->job->dir_fd, run->stop, err) < 0)
+        return -1;
+    run->claimed = true;
+    if (choose_generation(run, err) < 0 || open_ends(run, err) < 0)
+        return -1;
+    check_record(run);
+    run->pool = pool_new(run->options.memory_bytes);
+    run->worker_count = worker_count(run);
+    permit_init(&run->permit, run->worker_count);
+    rate_init(&run->rate, (double)run->options.bwlimit_bytes_per_s, clock_monotonic_ns());
+    run->flow = (struct flow){ .rate = run->options.bwlimit_bytes_per_s != 0 ? &run->rate : NULL,
+                               .stop = run->stop,
+                               .moved = &run->moved };
+    dispatch_init(run);
+    if (start_ledger(run, err) < 0 || start_planner(run, err) < 0)
+        return -1;
+    return run->options.plan_only ? 0 : start_workers(run, err);
+}
+
+int run_start(struct run **ret_run, struct job *job, const struct run_options *options,
+              struct err *err)
+{
+    struct run *run = mem_alloc(sizeof *run);
+    run->job = job;
+    run->options = *options;
+    run->stop = options->stop;
+    run->generation.dir_fd = -1;
+    run->start_ns = clock_monotonic_ns();
+    lock_init(&run->end_lock);
+    cond_init(&run->ended);
+    lock_init(&run->note_lock);
+    plan_progress_init(&run->progress);
+    if (start_all(run, err) < 0) {
+        if (run->claimed)
+            claim_release(&run->claim);
+        /* Threads may run already; the process ends with this error, so nothing is taken away. */
+        stop_raise(run->stop);
+        return -1;
+    }
+    *ret_run = run;
+    return 0;
+}
+
+/* ---- watching ---- */
+
+static bool plan_ended(struct run *run)
+{
+    SCOPED_LOCK(&run->progress.lock);
+    return run->progress.ended;
+}
+
+static bool all_ended(struct run *run)
+{
+    return atomic_load(&run->workers_left) == 0 && (!run->options.plan_only || plan_ended(run));
+}
+
+bool run_wait(struct run *run, int64_t span_ns)
+{
+    SCOPED_LOCK(&run->end_lock);
+    if (!all_ended(run))
+        cond_wait_for(&run->ended, &run->end_lock, span_ns);
+    return all_ended(run);
+}
+
+static struct snapshot_sum sum_of(const struct result_sum *sum, enum result_status status)
+{
+    return (struct snapshot_sum){ sum->count[status], sum->bytes[status] };
+}
+
+void run_snapshot(struct run *run, struct snapshot *ret_snapshot)
+{
+    struct ledger_counts counts;
+    ledger_counts(run->ledger, &counts);
+    lock_take(&run->note_lock);
+    *ret_snapshot = run->failures;
+    lock_give(&run->note_lock);
+
+    lock_take(&run->progress.lock);
+    const struct segment_sum planned = run->progress.sum;
+    const bool final = run->progress.ended && run->progress.err.kind == ERR_NONE;
+    const uint32_t sealed = run->progress.sealed;
+    lock_give(&run->progress.lock);
+
+    uint64_t planned_bytes = 0;
+    for (int i = 0; i < PLAN_ACTION_COUNT; i++)
+        planned_bytes += planned.bytes_by_action[i];
+    ret_snapshot->work = run_is_get(run) ? SNAPSHOT_GET : SNAPSHOT_PUT;
+    ret_snapshot->phase = final ? SNAPSHOT_RUNNING : SNAPSHOT_PLANNING;
+    ret_snapshot->totals_final = final;
+    ret_snapshot->planned = (struct snapshot_sum){ planned.entries, planned_bytes };
+    ret_snapshot->new_count = counts.sum.count[RESULT_DONE];
+    ret_snapshot->replaced_count = counts.sum.count[RESULT_REPLACED];
+    ret_snapshot->done.count = ret_snapshot->new_count + ret_snapshot->replaced_count;
+    ret_snapshot->done.bytes = counts.sum.bytes[RESULT_DONE] + counts.sum.bytes[RESULT_REPLACED];
+    ret_snapshot->unchanged = sum_of(&counts.sum, RESULT_UNCHANGED);
+    ret_snapshot->skipped = sum_of(&counts.sum, RESULT_SKIPPED);
+    ret_snapshot->failed = sum_of(&counts.sum, RESULT_FAILED);
+    ret_snapshot->moved_bytes = atomic_load(&run->moved);
+    ret_snapshot->retries = atomic_load(&run->retries);
+    ret_snapshot->active_count = atomic_load(&run->active_count);
+    ret_snapshot->batches_done = counts.segments_sealed;
+    ret_snapshot->batches_total = sealed;
+    ret_snapshot->elapsed_ns = clock_monotonic_ns() - run->start_ns;
+    const uint64_t settled_now = ret_snapshot->done.bytes - (run->before.bytes[RESULT_DONE] +
+                                                             run->before.bytes[RESULT_REPLACED]);
+    ret_snapshot->flight_bytes =
+        ret_snapshot->moved_bytes > settled_now ? ret_snapshot->moved_bytes - settled_now : 0;
+}
+
+char *run_next_note(struct run *run)
+{
+    SCOPED_LOCK(&run->note_lock);
+    struct note *note = run->first_note;
+    if (note == NULL)
+        return NULL;
+    run->first_note = note->next;
+    if (run->first_note == NULL)
+        run->last_note = NULL;
+    char *text = note->text;
+    mem_release(note);
+    return text;
+}
+
+const char *run_remark(const struct run *run)
+{
+    return run->remark;
+}
+
+/* ---- the end ---- */
+
+static int end_threads(struct run *run, struct err *err)
+{
+    for (uint32_t i = 0; i < run->worker_count && run->workers != NULL; i++)
+        thread_join(&run->workers[i].thread);
+    if (run->planning)
+        thread_join(&run->planner);
+    struct err why = { 0 };
+    const int written = ledger_stop(run->ledger, &why);
+    /* The cause before its consequences. */
+    if (run->progress.err.kind != ERR_NONE && run->progress.err.kind != ERR_STOPPED)
+        *err = run->progress.err;
+    else if (run->dispatch.err.kind != ERR_NONE)
+        *err = run->dispatch.err;
+    else if (written < 0)
+        *err = why;
+    return err->kind == ERR_NONE ? 0 : -1;
+}
+
+/* All entries have results: directories, then the mark, then what is not needed any more goes. */
+static int finish_generation(struct run *run, struct err *err)
+{
+    if (run->generation.finished)
+        return 0;
+    if (finish_directories(run, err) < 0 || generation_finish(&run->generation, err) < 0)
+        return -1;
+    for (uint32_t number = run->generation.number; number-- > 1;) {
+        struct err ignored = { 0 }; /* it takes room, no more */
+        (void)!generation_delete(run->job, number, &ignored);
+    }
+    return 0;
+}
+
+static bool is_whole(struct run *run, const struct result_sum *sum)
+{
+    uint64_t settled = 0;
+    for (int i = RESULT_OPEN + 1; i < RESULT_STATUS_COUNT; i++)
+        settled += sum->count[i];
+    return run->generation.closed && settled == run->progress.sum.entries;
+}
+
+static int judge(struct run *run, enum run_end *ret_end, struct err *err)
+{
+    struct ledger_counts counts;
+    ledger_counts(run->ledger, &counts);
+    if (run->options.plan_only) {
+        *ret_end = RUN_DONE;
+        return 0;
+    }
+    if (!is_whole(run, &counts.sum)) {
+        *ret_end = stop_raised(run->stop) ? RUN_INTERRUPTED : RUN_LEFT;
+        return 0;
+    }
+    if (finish_generation(run, err) < 0)
+        return -1;
+    lock_take(&run->note_lock);
+    const bool noted = run->notes != 0;
+    lock_give(&run->note_lock);
+    *ret_end = counts.sum.count[RESULT_FAILED] != 0 || noted ? RUN_SOME_FAILED : RUN_DONE;
+    return 0;
+}
+
+static void run_free(struct run *run)
+{
+    for (uint32_t i = 0; i < run->worker_count && run->workers != NULL; i++) {
+        struct worker *worker = &run->workers[i];
+        mem_release(worker->work.entries);
+        buf_done(&worker->work.names);
+        buf_done(&worker->key);
+        buf_done(&worker->text);
+        source_dirs_done(&worker->dirs);
+        stage_done(&worker->stage);
+        digest_done(&worker->digest);
+    }
+    mem_release(run->workers);
+    for (char *text = NULL; (text = run_next_note(run)) != NULL;)
+        mem_release(text);
+    ledger_free(run->ledger);
+    dispatch_done(run);
+    pool_free(run->pool);
+    permit_done(&run->permit);
+    rate_done(&run->rate);
+    if (run->store != NULL)
+        run->store->driver->close(run->store);
+    object_set_done(&run->objects);
+    source_set_done(&run->sources);
+    filter_free(run->filter);
+    plan_progress_done(&run->progress);
+    generation_done(&run->generation);
+    lock_done(&run->end_lock);
+    cond_done(&run->ended);
+    lock_done(&run->note_lock);
+    mem_release(run);
+}
+
+int run_end(struct run *run, enum run_end *ret_end, struct err *err)
+{
+    int result = end_threads(run, err);
+    if (result == 0)
+        result = judge(run, ret_end, err);
+    claim_release(&run->claim);
+    run_free(run);
+    return result;
+}
+
+bool run_abandon(struct run *run, int64_t span_ns)
+{
+    const bool flushed = ledger_flush(run->ledger, span_ns);
+    if (flushed)
+        claim_release(&run->claim);
+    return flushed;
+}

@@ -1,0 +1,55 @@
+/* job/run.h: does a job: plans what is not planned yet, moves what is not moved yet, with all
+ * threads, and says how far it is. The caller (the main thread) only waits, shows and stops. Owner:
+ * the caller. Threads: run_* by the main thread. */
+#pragma once
+
+#include "base/err.h"
+#include "job/claim.h"
+#include "job/job.h"
+#include "job/snapshot.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct run_options {
+    uint32_t transfers; /* workers; 0: the store's own number */
+    uint32_t crawlers;  /* 0: adapt */
+    uint32_t retries;   /* tries after the first */
+    uint64_t memory_bytes;
+    uint64_t bwlimit_bytes_per_s; /* 0: none */
+    uint64_t max_batches;         /* 0: all */
+    bool again; /* a finished job gets a new generation (put, get); else only its failures */
+    bool plan_only;
+    const struct job_spec *spec; /* what is asked for now; NULL: as the job says */
+    struct stop *stop;
+};
+
+struct run;
+/* Claim the job, find or make the generation, start all threads. ERR_USAGE when the spec differs
+ * from an unfinished job's. */
+CHECKED int run_start(struct run **ret_run, struct job *job, const struct run_options *options,
+                      struct err *err);
+/* Wait at most span_ns for the end; true when it came. */
+bool run_wait(struct run *run, int64_t span_ns);
+void run_snapshot(struct run *run, struct snapshot *ret_snapshot);
+/* The next thing that happened to an item and is worth a line ("failed: NAME: why"), or NULL;
+ * caller frees. Beyond the first RUN_NOTES_MAX failures only their number is told. */
+#define RUN_NOTES_MAX 200u
+char *run_next_note(struct run *run);
+
+enum run_end {
+    RUN_DONE, /* all there */
+    RUN_SOME_FAILED,
+    RUN_DIFFERS, /* done, but something read back was not what was recorded */
+    RUN_LEFT,    /* --max-batches */
+    RUN_INTERRUPTED,
+};
+/* After run_wait(): finish directories and the generation, release the claim; free the run. -1: the
+ * run itself failed. */
+CHECKED int run_end(struct run *run, enum run_end *ret_end, struct err *err);
+/* After a stop: make the journal durable within span_ns; joins and frees nothing, the process must
+ * exit. */
+bool run_abandon(struct run *run, int64_t span_ns);
+/* Plans made anew because the old one was damaged, journals with a damaged end: a line for people,
+ * or "". */
+const char *run_remark(const struct run *run);

@@ -1,0 +1,186 @@
+/* job/run_internal.h: what the parts of a run share: run.c (start, end), dispatch.c (who does what
+ * next), worker.c (runs of small entries), large.c (objects in parts), finish.c (directories). */
+#pragma once
+
+#include "base/body.h"
+#include "base/permit.h"
+#include "base/pool.h"
+#include "base/rate.h"
+#include "base/stage.h"
+#include "job/filter.h"
+#include "job/ledger.h"
+#include "job/objects.h"
+#include "job/plan.h"
+#include "job/run.h"
+#include "job/source.h"
+
+#define RUN_ENTRIES_MAX 256u
+#define RUN_BYTES ((uint64_t)8 * 1024 * 1024)
+#define CHUNK_BYTES ((size_t)256 * 1024) /* read, digested and sent while it is in the cache */
+#define CHANGED_TRIES 3u                 /* a file that does not hold still is read this often */
+
+/* A large object under way. Its parts are handed out like objects. */
+struct large {
+    struct large *next; /* guarded by the dispatch lock, as are the counters below */
+    uint32_t segment;
+    struct plan_entry entry; /* name points to `name` */
+    char *name;
+    char *key;
+    const struct object_root *root; /* get */
+    char tag[STAGE_TAG_MAX];
+    char token[STORE_TOKEN_MAX];
+    struct source_file file; /* put */
+    int fd;                  /* get: the temporary file */
+    uint64_t size_bytes;
+    uint64_t part_bytes;
+    char etag[STORE_ETAG_MAX]; /* get: all ranges must be of this */
+    struct attr attr;
+    struct store_part *parts; /* by number - 1; number 0: not there yet */
+    uint32_t part_count, next_part, parts_left;
+    uint32_t in_flight;
+    uint32_t attempts, retries;
+    struct err err; /* the first failure: no more parts are handed out */
+};
+
+enum work_kind { WORK_ENTRIES, WORK_LARGE, WORK_PART };
+struct work {
+    enum work_kind kind;
+    uint32_t segment;
+    struct plan_entry *entries; /* WORK_ENTRIES, WORK_LARGE (one) */
+    uint32_t count;
+    struct buf names;    /* that the entries point into */
+    struct large *large; /* WORK_PART */
+    uint32_t part;       /* index in large->parts */
+};
+
+struct dispatch {
+    struct lock lock;
+    struct cond changed;
+    struct segment segment; /* guarded by lock, as all below: the segment being handed out */
+    bool is_open;
+    uint8_t *open;        /* of its entries: needs a worker */
+    uint32_t entries_max; /* in one work */
+    uint32_t number;      /* the last one opened or passed over */
+    uint64_t batches;     /* opened by this run */
+    bool left;            /* stopped by max_batches before the end */
+    bool held;            /* `entry` was read and belongs to the next work */
+    struct plan_entry entry;
+    struct buf entry_name;
+    struct large *larges;
+    uint32_t large_count; /* begun and not settled, listed or not */
+    uint32_t active;      /* works handed out and not given back */
+    struct err err;
+};
+
+struct worker {
+    struct run *run;
+    uint32_t number;
+    struct thread thread;
+    struct work work;
+    struct source_dirs dirs; /* put */
+    struct stage stage;      /* get */
+    struct digest digest;
+    struct buf key, text;
+    uint64_t random; /* for jitter */
+};
+
+struct note {
+    struct note *next;
+    char *text;
+};
+
+struct run {
+    struct job *job;
+    struct run_options options;
+    struct stop *stop;
+    struct claim claim;
+    bool claimed;
+    struct generation generation;
+    uint32_t recorded; /* the generation before, 0: none */
+    char remark[256];
+
+    struct filter *filter;
+    struct source_set sources; /* put: what is moved; get: the target directory */
+    struct object_set objects; /* get */
+    struct store *store;       /* put: the destination */
+    uint64_t large_bytes;      /* from this size on an object goes in parts; UINT64_MAX: never */
+
+    struct plan_progress progress;
+    struct thread planner;
+    bool planning;
+    struct ledger *ledger;
+    struct pool *pool;
+    struct permit permit;
+    struct rate rate;
+    struct flow flow;
+    atomic_uint_fast64_t moved;
+    atomic_uint_fast64_t retries;
+    atomic_uint active_count;
+
+    struct dispatch dispatch;
+    struct worker *workers;
+    uint32_t worker_count;
+    atomic_uint workers_left;
+    struct lock end_lock;
+    struct cond ended;
+
+    struct lock note_lock;
+    struct note *first_note, *last_note; /* guarded by note_lock */
+    uint64_t notes;                      /* guarded by note_lock; ever */
+    struct snapshot failures;            /* guarded by note_lock; only its failure texts */
+
+    int64_t start_ns;
+    struct result_sum before; /* counts when this process began */
+};
+
+static inline bool run_is_get(const struct run *run)
+{
+    return run->job->spec.direction == JOB_GET;
+}
+
+/* dispatch.c */
+void dispatch_init(struct run *run);
+void dispatch_done(struct run *run);
+/* 1 and the next work, 0 when there is none and none will come, -1. */
+CHECKED int dispatch_next(struct run *run, struct work *work, struct err *err);
+void dispatch_give_back(struct run *run); /* a work was done, whatever came of it */
+void dispatch_add_large(struct run *run, struct large *large);
+/* A part came back. True for the one caller that must now settle the object. */
+bool dispatch_part_done(struct run *run, struct large *large, const struct err *failure);
+void dispatch_large_settled(struct run *run);
+
+/* worker.c */
+void *worker_main(void *arg);
+void worker_do_entries(struct worker *worker, struct work *work);
+/* Note a failure for people. */
+void run_note_failure(struct run *run, const char *name, const struct err *err);
+/* Wait before the next try: exponential with jitter, or as long as the store asked. Gives the
+ * permit back meanwhile. -1 when trying again is of no use, or the run stops; err is kept then,
+ * else cleared. */
+CHECKED int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err);
+void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment, uint32_t ordinal,
+                char tag[STAGE_TAG_MAX]);
+/* The key under which an entry is stored (put). */
+CHECKED int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf *ret_key,
+                       struct err *err);
+/* The path below the target directory (get). */
+CHECKED int worker_local_name(struct worker *worker, const struct plan_entry *entry,
+                              const struct object_root **ret_root, const char **ret_key,
+                              struct buf *ret_rel, struct err *err);
+void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);
+void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag);
+
+/* put.c and get.c: one entry of a run; staged: it becomes visible with the commit of the whole run
+ */
+void put_entry(struct worker *worker, const struct plan_entry *entry, const char *key,
+               const char *tag, struct result *result, bool *ret_staged);
+void get_entry(struct worker *worker, const struct plan_entry *entry,
+               const struct object_root *root, const char *key, const char *rel, const char *tag,
+               struct result *result, bool *ret_staged);
+
+/* large.c */
+void large_begin(struct worker *worker, struct work *work);
+void large_part(struct worker *worker, struct work *work);
+
+/* finish.c: directories get their attributes when all that is in them is there */
+CHECKED int finish_directories(struct run *run, struct err *err);

@@ -1,0 +1,350 @@
+/* A worker takes works until there are none, and does each from top to bottom with blocking calls.
+ */
+#include "base/ban.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/run_internal.h"
+
+#define RETRY_FIRST_NS (200 * NS_PER_MS)
+#define RETRY_MOST_NS (20 * NS_PER_S)
+#define LEFTOVERS_MAX 64u
+
+/* ---- what several kinds of work need ---- */
+
+void run_note_failure(struct run *run, const char *name, const struct err *err)
+{
+    SCOPED(buf) struct buf text = { 0 };
+    path_show(&text, name);
+    buf_printf(&text, ": %s", err->text);
+    SCOPED_LOCK(&run->note_lock);
+    snapshot_add_failure(&run->failures, buf_text(&text));
+    if (++run->notes > RUN_NOTES_MAX)
+        return;
+    struct note *note = mem_alloc(sizeof *note);
+    struct buf line = { 0 };
+    buf_printf(&line, "failed: %s", buf_text(&text));
+    if (err->hint[0] != '\0')
+        buf_printf(&line, " (%s)", err->hint);
+    note->text = buf_take(&line);
+    if (run->last_note != NULL)
+        run->last_note->next = note;
+    else
+        run->first_note = note;
+    run->last_note = note;
+}
+
+static uint64_t random_next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err)
+{
+    struct run *run = worker->run;
+    if (!err_trait(err->kind)->retry || tries > run->options.retries || stop_raised(run->stop))
+        return -1;
+    int64_t span_ns = RETRY_FIRST_NS << (tries < 8 ? tries - 1 : 7);
+    if (span_ns > RETRY_MOST_NS)
+        span_ns = RETRY_MOST_NS;
+    /* Half fixed, half random, so that workers that failed together do not come back together. */
+    span_ns = span_ns / 2 + (int64_t)(random_next(&worker->random) % (uint64_t)(span_ns / 2));
+    if ((int64_t)err->retry_after_ms * NS_PER_MS > span_ns)
+        span_ns = (int64_t)err->retry_after_ms * NS_PER_MS;
+
+    const bool busy = err->kind == ERR_BUSY;
+    permit_give(&run->permit, 0, busy, clock_monotonic_ns());
+    struct err stopped = { 0 };
+    const int slept = stop_sleep(run->stop, span_ns, &stopped);
+    struct err taken = { 0 };
+    if (permit_take(&run->permit, slept < 0 ? NULL : run->stop, &taken) < 0 || slept < 0)
+        return -1;
+    atomic_fetch_add(&run->retries, 1);
+    err_clear(err);
+    return 0;
+}
+
+void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment, uint32_t ordinal,
+                char tag[STAGE_TAG_MAX])
+{
+    snprintf(tag, STAGE_TAG_MAX, "%s-%x-%x-%x", worker->run->job->id, process, segment, ordinal);
+}
+
+int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf *ret_key,
+               struct err *err)
+{
+    struct store *store = worker->run->store;
+    buf_clear(ret_key);
+    if (entry->kind != ENTRY_LINK)
+        return store->driver->map_key(store, entry->name, ret_key, err);
+    SCOPED(buf) struct buf name = { 0 };
+    buf_add(&name, entry->name, entry->name_len);
+    buf_add_text(&name, LINK_SUFFIX);
+    return store->driver->map_key(store, name.data, ret_key, err);
+}
+
+int worker_local_name(struct worker *worker, const struct plan_entry *entry,
+                      const struct object_root **ret_root, const char **ret_key,
+                      struct buf *ret_rel, struct err *err)
+{
+    const struct object_root *root = object_set_find(&worker->run->objects, entry->name, ret_key);
+    if (root == NULL)
+        return err_set(err, ERR_ABSENT, "no location has it");
+    *ret_root = root;
+    buf_clear(ret_rel);
+    if (root->key != NULL) {
+        buf_add_text(ret_rel, root->name);
+    } else {
+        if (root->store->driver->unmap_key(root->store, *ret_key, ret_rel, err) < 0)
+            return -1;
+        if (root->name[0] != '\0') {
+            SCOPED(buf) struct buf below = *ret_rel;
+            *ret_rel = (struct buf){ 0 };
+            buf_printf(ret_rel, "%s/", root->name);
+            buf_add(ret_rel, buf_text(&below), below.len);
+        }
+    }
+    const size_t suffix = sizeof LINK_SUFFIX - 1;
+    if (entry->kind == ENTRY_LINK && ret_rel->len > suffix &&
+        strcmp(ret_rel->data + ret_rel->len - suffix, LINK_SUFFIX) == 0)
+        buf_cut(ret_rel, ret_rel->len - suffix);
+    /* No key ever chooses a path outside the target directory. */
+    if (!path_rel_ok(buf_text(ret_rel)))
+        return err_set(err, ERR_LIMIT, "its key is no path that can be made here");
+    return 0;
+}
+
+void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag)
+{
+    struct digest_value value;
+    digest_value(&worker->digest, &value);
+    *record = (struct record){ .known = true, .racy = racy, .crc64 = value.crc64 };
+    record->digests = value;
+    record->digests.kinds &= ~(uint32_t)DIGEST_CRC64NVME;
+    snprintf(record->etag, sizeof record->etag, "%s", etag);
+}
+
+void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result)
+{
+    struct ledger_batch *batch = ledger_batch_new(segment, 1);
+    batch->results[0] = *result;
+    ledger_report(worker->run->ledger, batch);
+}
+
+/* ---- a run of entries ---- */
+
+/* One entry between being put and being committed. */
+struct pending {
+    bool staged;
+    char *key; /* put: its key; get: its path */
+    char tag[STAGE_TAG_MAX];
+};
+
+/* What killed processes were about to do with this entry. */
+static void clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
+                            const char *name)
+{
+    struct run *run = worker->run;
+    uint32_t processes[LEFTOVERS_MAX];
+    const size_t count = ledger_leftovers(run->ledger, segment, ordinal, processes, LEFTOVERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        char tag[STAGE_TAG_MAX];
+        worker_tag(worker, processes[i], segment, ordinal, tag);
+        struct err ignored = { 0 }; /* it is hidden, and only takes room */
+        if (run_is_get(run))
+            (void)!stage_discard(&worker->stage, name, tag, &ignored);
+        else
+            (void)!run->store->driver->clean(run->store, name, tag, &ignored);
+    }
+}
+
+static void fail_result(struct result *result, const struct err *err)
+{
+    result->status = RESULT_FAILED;
+    result->err = mem_copy(err, sizeof *err);
+}
+
+static void do_entry(struct worker *worker, uint32_t segment, const struct plan_entry *entry,
+                     struct result *result, struct pending *pending)
+{
+    struct run *run = worker->run;
+    struct err err = { 0 };
+    result->ordinal = entry->ordinal;
+    result->size_bytes = entry->size_bytes;
+    result->mtime_ns = entry->mtime_ns;
+    worker_tag(worker, run->claim.number, segment, entry->ordinal, pending->tag);
+    const struct object_root *root = NULL;
+    const char *key = NULL;
+    if (run_is_get(run)) {
+        if (worker_local_name(worker, entry, &root, &key, &worker->key, &err) < 0) {
+            fail_result(result, &err);
+            return;
+        }
+        clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
+        get_entry(worker, entry, root, key, buf_text(&worker->key), pending->tag, result,
+                  &pending->staged);
+    } else {
+        if (worker_key(worker, entry, &worker->key, &err) < 0) {
+            fail_result(result, &err);
+            return;
+        }
+        clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
+        put_entry(worker, entry, buf_text(&worker->key), pending->tag, result, &pending->staged);
+    }
+    if (pending->staged)
+        pending->key = mem_string(buf_text(&worker->key));
+}
+
+static void commit_put(struct run *run, struct ledger_batch *batch, struct pending *pending)
+{
+    struct store_staged *items = mem_alloc(batch->count * sizeof *items);
+    uint32_t *of = mem_alloc(batch->count * sizeof *of);
+    size_t count = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (!pending[i].staged)
+            continue;
+        of[count] = i;
+        items[count++] = (struct store_staged){ .key = pending[i].key,
+                                                .tag = pending[i].tag,
+                                                .if_absent = run->job->spec.immutable };
+    }
+    if (count != 0)
+        run->store->driver->commit_batch(run->store, items, count);
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].err.kind == ERR_NONE)
+            continue;
+        struct err ignored = { 0 };
+        (void)!run->store->driver->clean(run->store, items[i].key, items[i].tag, &ignored);
+        fail_result(&batch->results[of[i]], &items[i].err);
+    }
+    mem_release(items);
+    mem_release(of);
+}
+
+static void commit_get(struct worker *worker, struct ledger_batch *batch, struct pending *pending)
+{
+    struct stage_item *items = mem_alloc(batch->count * sizeof *items);
+    uint32_t *of = mem_alloc(batch->count * sizeof *of);
+    size_t count = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (!pending[i].staged)
+            continue;
+        of[count] = i;
+        /* What appeared since the plan was made must not be lost either. */
+        items[count++] =
+            (struct stage_item){ .rel = pending[i].key,
+                                 .tag = pending[i].tag,
+                                 .keep_existing = batch->results[i].status == RESULT_DONE &&
+                                                  !worker->run->job->spec.overwrite };
+    }
+    if (count != 0)
+        stage_commit(&worker->stage, items, count);
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].err.kind == ERR_NONE)
+            continue;
+        struct err ignored = { 0 };
+        (void)!stage_discard(&worker->stage, items[i].rel, items[i].tag, &ignored);
+        fail_result(&batch->results[of[i]], &items[i].err);
+    }
+    mem_release(items);
+    mem_release(of);
+}
+
+/* An answer that ends the run (disk full, credentials) leaves the entry open, for the next time. */
+static uint32_t drop_open(struct worker *worker, struct ledger_batch *batch)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct result *result = &batch->results[i];
+        const bool ends = result->status == RESULT_OPEN ||
+                          (result->err != NULL && err_trait(result->err->kind)->ends_run);
+        if (!ends) {
+            batch->results[kept++] = *result;
+            continue;
+        }
+        if (result->err != NULL && result->err->kind != ERR_STOPPED) {
+            struct dispatch *dispatch = &worker->run->dispatch;
+            lock_take(&dispatch->lock);
+            if (dispatch->err.kind == ERR_NONE)
+                dispatch->err = *result->err;
+            lock_give(&dispatch->lock);
+        }
+        result_done(result);
+    }
+    return kept;
+}
+
+void worker_do_entries(struct worker *worker, struct work *work)
+{
+    struct run *run = worker->run;
+    struct err err = { 0 };
+    const bool staged = run_is_get(run) || run->store->limits.is_staged;
+    if (staged && ledger_intent(run->ledger, work->segment, work->entries[0].ordinal,
+                                work->entries[work->count - 1].ordinal, &err) < 0)
+        return; /* the ledger has raised the stop */
+
+    struct ledger_batch *batch = ledger_batch_new(work->segment, work->count);
+    struct pending *pending = mem_alloc(work->count * sizeof *pending);
+    for (uint32_t i = 0; i < work->count && !stop_raised(run->stop); i++)
+        do_entry(worker, work->segment, &work->entries[i], &batch->results[i], &pending[i]);
+    if (run_is_get(run))
+        commit_get(worker, batch, pending);
+    else
+        commit_put(run, batch, pending);
+    for (uint32_t i = 0; i < work->count; i++) {
+        mem_release(pending[i].key);
+        const struct result *result = &batch->results[i];
+        if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run)
+            run_note_failure(run, work->entries[i].name, result->err);
+    }
+    mem_release(pending);
+    batch->count = drop_open(worker, batch);
+    ledger_report(run->ledger, batch);
+}
+
+/* ---- the thread ---- */
+
+static void do_work(struct worker *worker)
+{
+    struct run *run = worker->run;
+    struct err err = { 0 };
+    const int64_t start_ns = clock_monotonic_ns();
+    if (permit_take(&run->permit, run->stop, &err) < 0)
+        return;
+    atomic_fetch_add(&run->active_count, 1);
+    switch (worker->work.kind) {
+    case WORK_ENTRIES:
+        worker_do_entries(worker, &worker->work);
+        break;
+    case WORK_LARGE:
+        large_begin(worker, &worker->work);
+        break;
+    case WORK_PART:
+        large_part(worker, &worker->work);
+        break;
+    }
+    atomic_fetch_sub(&run->active_count, 1);
+    const int64_t now_ns = clock_monotonic_ns();
+    permit_give(&run->permit, now_ns - start_ns, false, now_ns);
+}
+
+void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    struct run *run = worker->run;
+    for (;;) {
+        struct err err = { 0 };
+        if (dispatch_next(run, &worker->work, &err) != 1)
+            break;
+        do_work(worker);
+        dispatch_give_back(run);
+    }
+    if (atomic_fetch_sub(&run->workers_left, 1) == 1) {
+        SCOPED_LOCK(&run->end_lock);
+        cond_wake_all(&run->ended);
+    }
+    return NULL;
+}
