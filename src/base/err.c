@@ -33,6 +33,7 @@ const struct err_trait *err_trait(enum err_kind kind)
     return &traits[kind];
 }
 
+PRINTF_LIKE(3, 0)
 static void set_text(struct err *err, enum err_kind kind, const char *fmt, va_list args)
 {
     assert(err->kind == ERR_NONE && kind != ERR_NONE);
