@@ -164,6 +164,9 @@ int path_open(int root_fd, const char *rel, int flags, mode_t mode, bool follow)
     }
     if (rel[0] == '\0')
         rel = ".";
+    /* Who asks to follow links wants what they lead to, wherever that is. */
+    if (follow && strlen(rel) < PATH_MAX)
+        return openat(root_fd, rel, flags | O_CLOEXEC, mode);
     if (strlen(rel) >= PATH_MAX)
         return follow ? path_open_walk(root_fd, rel, flags, mode, true)
                       : path_open_pieces(root_fd, rel, flags, mode);

@@ -1,15 +1,20 @@
 #include "cli/command.h"
 
 #include "base/ban.h"
+#include "cli/ask.h"
+#include "cli/drive.h"
 #include "cli/rows.h"
 
 static int run(const struct settings *settings, char **operands, size_t operand_count,
                struct err *err)
 {
-    (void)settings;
-    (void)operands;
-    (void)operand_count;
-    return err_set(err, ERR_USAGE, "not there yet");
+    struct job_spec spec;
+    if (ask_put(&spec, settings, operands, operand_count, err) < 0)
+        return -1;
+    const int status = settings->dry_run ? drive_dry_run(settings, &spec, err)
+                                         : drive_spec(settings, &spec, DRIVE_ALL, err);
+    job_spec_done(&spec);
+    return status;
 }
 
 const struct command cmd_put = {

@@ -1,15 +1,19 @@
 #include "cli/command.h"
 
 #include "base/ban.h"
+#include "cli/drive.h"
 #include "cli/rows.h"
 
 static int run(const struct settings *settings, char **operands, size_t operand_count,
                struct err *err)
 {
-    (void)settings;
-    (void)operands;
     (void)operand_count;
-    return err_set(err, ERR_USAGE, "not there yet");
+    struct job job;
+    if (job_open(&job, operands[0], err) < 0)
+        return -1;
+    const int status = drive_job(settings, &job, NULL, DRIVE_REST, err);
+    job_close(&job);
+    return status;
 }
 
 const struct command cmd_run = {

@@ -115,7 +115,7 @@ static int make_directory(struct get_job *job, struct err *err)
     while (rel.len != 0 && rel.data[rel.len - 1] == '/')
         buf_cut(&rel, rel.len - 1);
     const int root_fd = job->worker->run->sources.roots[0].dir_fd;
-    if (path_make_dirs(root_fd, buf_text(&rel), err) < 0)
+    if (stage_make_dir(&job->worker->stage, buf_text(&rel), err) < 0)
         return -1;
     SCOPED_FD int fd =
         path_open(root_fd, buf_text(&rel), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, false);
@@ -166,8 +166,10 @@ static int compare_content(struct get_job *job, struct err *err)
 
 static int get_one(struct get_job *job, bool *ret_staged, struct err *err)
 {
-    if (job->entry->kind == ENTRY_DIR)
+    if (job->entry->kind == ENTRY_DIR) {
+        *ret_staged = true;
         return make_directory(job, err);
+    }
     if (job->entry->action == PLAN_COMPARE) {
         const int same = compare_content(job, err);
         if (same != 0)

@@ -266,8 +266,7 @@ static int read_sealed(struct ledger *ledger, uint32_t number, struct err *err)
 {
     struct err why = { 0 };
     struct result_file file;
-    if (result_file_open(&file, ledger->generation->dir_fd, number, ledger->options.retry_failed,
-                         &why) < 0) {
+    if (result_file_open(&file, ledger->generation->dir_fd, number, false, &why) < 0) {
         if (why.kind == ERR_ABSENT)
             return 0;
         if (why.kind != ERR_CORRUPT) {
@@ -278,6 +277,9 @@ static int read_sealed(struct ledger *ledger, uint32_t number, struct err *err)
         return 0;
     }
     if (to_be_retried(ledger, RESULT_FAILED) && file.sum.count[RESULT_FAILED] != 0) {
+        result_file_done(&file);
+        if (result_file_open(&file, ledger->generation->dir_fd, number, true, err) < 0)
+            return -1;
         take_results(ledger, find_or_add_locked(ledger, number), file.view);
     } else {
         mark_sealed_locked(ledger, number);

@@ -7,10 +7,7 @@
 
 #include <stdint.h>
 
-/* A character as a number: Unicode, or PATTERN_BYTE + b for a byte b that is no part of UTF-8. */
-#define PATTERN_BYTE UINT32_C(0x110000)
-#define PATTERN_CODE_MAX (PATTERN_BYTE + 255)
-
+/* Of characters, as utf8_decode() numbers them. */
 struct pattern_range {
     uint32_t low, high;
 };
@@ -66,6 +63,3 @@ struct pattern_node {
 /* The tree of the text, in the arena; a '/' in front of it was taken off. */
 CHECKED int pattern_parse(struct pattern_node **ret_tree, struct arena *arena, const char *text,
                           size_t len, struct err *err);
-
-/* The character at *at, and move behind it. */
-uint32_t pattern_decode(const unsigned char **at, const unsigned char *end);

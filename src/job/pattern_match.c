@@ -1,6 +1,7 @@
 #include "job/pattern.h"
 
 #include "base/ban.h"
+#include "base/utf8.h"
 #include "job/pattern_internal.h"
 
 #include <assert.h>
@@ -16,48 +17,6 @@ struct state_set {
     bool matched;
     uint16_t list[PATTERN_STATES_MAX];
 };
-
-/* Length of the UTF-8 character that the first byte announces; 0 when it cannot be a first byte. */
-static size_t announced_len(unsigned char first)
-{
-    if (first < 0xc2)
-        return 0;
-    if (first < 0xe0)
-        return 2;
-    if (first < 0xf0)
-        return 3;
-    return first < 0xf5 ? 4 : 0;
-}
-
-static uint32_t decode_long(const unsigned char **at, const unsigned char *end)
-{
-    static const uint32_t first_bits[] = { 0, 0, 0x1f, 0x0f, 0x07 };
-    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    const unsigned char *bytes = *at;
-    const size_t len = announced_len(bytes[0]);
-    const uint32_t as_byte = PATTERN_BYTE + bytes[0];
-
-    *at = bytes + 1;
-    if (len == 0 || len > (size_t)(end - bytes))
-        return as_byte;
-    uint32_t code = bytes[0] & first_bits[len];
-    for (size_t i = 1; i < len; i++) {
-        if ((bytes[i] & 0xc0) != 0x80)
-            return as_byte;
-        code = code << 6 | (bytes[i] & 0x3f);
-    }
-    if (code < smallest[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-        return as_byte;
-    *at = bytes + len;
-    return code;
-}
-
-uint32_t pattern_decode(const unsigned char **at, const unsigned char *end)
-{
-    if (**at < 0x80)
-        return *(*at)++;
-    return decode_long(at, end);
-}
 
 static void set_clear(struct state_set *set, const struct pattern *pattern)
 {
@@ -156,7 +115,7 @@ static const struct state_set *walk(const struct pattern *pattern, const char *t
     set_clear(now, pattern);
     set_add(now, pattern, 0, true, at_end && len == 0);
     while (at < end) {
-        const uint32_t code = pattern_decode(&at, end);
+        const uint32_t code = utf8_decode(&at, end);
         const bool last = at_end && at == end;
         set_clear(then, pattern);
         for (uint32_t i = 0; i < now->count; i++)

@@ -1,5 +1,6 @@
 #include "base/ban.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "job/pattern_internal.h"
 
 #include <assert.h>
@@ -133,7 +134,7 @@ static bool add_named(struct parser *parser, struct pattern_node *node, const ch
             low = range->high + 1;
         }
         if (complement)
-            add_range(parser, node, low, PATTERN_CODE_MAX);
+            add_range(parser, node, low, UTF8_CODE_MAX);
         return true;
     }
     return false;
@@ -175,7 +176,7 @@ static int parse_escape(struct parser *parser, struct pattern_node *node, uint32
 {
     if (parser->at == parser->end)
         return err_set(parser->err, ERR_USAGE, "ends in '\\'");
-    const uint32_t code = pattern_decode(&parser->at, parser->end);
+    const uint32_t code = utf8_decode(&parser->at, parser->end);
     const char lower = (char)(code | 0x20);
     *ret_set = false;
     if (code == 'x')
@@ -233,7 +234,7 @@ static int parse_class_char(struct parser *parser, struct pattern_node *node, ui
     *ret_set = false;
     if (take(parser, '\\'))
         return parse_escape(parser, node, ret_code, ret_set);
-    *ret_code = pattern_decode(&parser->at, parser->end);
+    *ret_code = utf8_decode(&parser->at, parser->end);
     return 0;
 }
 
@@ -320,7 +321,7 @@ static int parse_group(struct parser *parser, struct pattern_node **ret_node)
 
 static int parse_atom(struct parser *parser, struct pattern_node **ret_node)
 {
-    const uint32_t code = pattern_decode(&parser->at, parser->end);
+    const uint32_t code = utf8_decode(&parser->at, parser->end);
     switch (code) {
     case '(':
         return parse_group(parser, ret_node);
@@ -501,7 +502,7 @@ static int parse_brace(struct parser *parser, struct pattern_node **ret_node)
 
 static int parse_glob_piece(struct parser *parser, struct pattern_node **ret_node)
 {
-    const uint32_t code = pattern_decode(&parser->at, parser->end);
+    const uint32_t code = utf8_decode(&parser->at, parser->end);
     switch (code) {
     case '*':
         return parse_stars(parser, ret_node);

@@ -33,6 +33,7 @@ struct plan_options {
     struct store *store;              /* put: the destination */
     const struct filter *filter;      /* NULL: all */
     uint32_t crawlers;
+    bool verbose; /* plan_print(): also what is excluded, and by which rule */
     const struct stop *stop;
 };
 /* Plan into the generation, going on behind what is sealed, with the record of generation

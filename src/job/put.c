@@ -209,8 +209,7 @@ void put_entry(struct worker *worker, const struct plan_entry *entry, const char
     struct err err = { 0 };
     if (pool_take(run->pool, &job.slab, 1, run->stop, &err) == 0) {
         if (put_one(&job, &err) == 0)
-            *ret_staged = run->store->limits.is_staged && result->status != RESULT_UNCHANGED &&
-                          entry->kind != ENTRY_DIR;
+            *ret_staged = run->store->limits.is_staged && result->status != RESULT_UNCHANGED;
         pool_give(run->pool, &job.slab, 1);
     }
     if (err.kind != ERR_NONE) {

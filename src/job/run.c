@@ -226,6 +226,8 @@ static int init_worker(struct run *run, struct worker *worker, uint32_t number, 
     worker->work.entries = mem_alloc(RUN_ENTRIES_MAX * sizeof *worker->work.entries);
     source_dirs_init(&worker->dirs, &run->sources);
     stage_init(&worker->stage, run->sources.roots[0].dir_fd);
+    worker->stage.shared = &run->staged;
+    worker->stage.file_mode = 0600; /* until the real mode is set */
     if (getrandom(&worker->random, sizeof worker->random, 0) != sizeof worker->random ||
         worker->random == 0)
         worker->random = (uint64_t)clock_now_ns() | 1;
@@ -496,11 +498,12 @@ static void run_free(struct run *run)
     mem_release(run);
 }
 
-int run_end(struct run *run, enum run_end *ret_end, struct err *err)
+int run_end(struct run *run, enum run_end *ret_end, struct snapshot *ret_last, struct err *err)
 {
     int result = end_threads(run, err);
     if (result == 0)
         result = judge(run, ret_end, err);
+    run_snapshot(run, ret_last);
     claim_release(&run->claim);
     run_free(run);
     return result;

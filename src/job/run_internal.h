@@ -103,6 +103,7 @@ struct run {
     struct source_set sources; /* put: what is moved; get: the target directory */
     struct object_set objects; /* get */
     struct store *store;       /* put: the destination */
+    struct stage_shared staged; /* get: of all workers' stages */
     uint64_t large_bytes;      /* from this size on an object goes in parts; UINT64_MAX: never */
 
     struct plan_progress progress;

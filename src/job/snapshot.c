@@ -43,9 +43,11 @@ void snapshot_add_failure(struct snapshot *snap, const char *text)
 void rate_meter_add(struct rate_meter *meter, int64_t now_ns, double total)
 {
     if (!meter->started) {
-        *meter = (struct rate_meter){
-            .started = true, .first_ns = now_ns, .last_ns = now_ns, .last_total = total
-        };
+        *meter = (struct rate_meter){ .started = true,
+                                      .first_ns = now_ns,
+                                      .last_ns = now_ns,
+                                      .first_total = total,
+                                      .last_total = total };
         return;
     }
     if (now_ns <= meter->last_ns)
@@ -65,26 +67,23 @@ double rate_meter_per_s(const struct rate_meter *meter)
     return zero_weight < 1 ? meter->mean_per_s / (1 - zero_weight) : 0;
 }
 
-static double left(uint64_t planned, uint64_t settled)
-{
-    return planned > settled ? (double)(planned - settled) : 0;
-}
-
 /* Small objects cost by their number, large ones by their bytes. While large objects move, few get
  * settled in the meter's time, so the mean since the start counts when that is the better rate. */
-static double objects_span_s(const struct snapshot *snap, uint64_t settled_count)
+static double objects_span_s(const struct snapshot *snap, const struct rate_meter *settled)
 {
-    const double objects_left = left(snap->planned.count, settled_count);
-    if (objects_left == 0 || settled_count < ETA_OBJECTS_MIN || snap->elapsed_ns <= 0)
+    /* What an earlier run of the job settled took none of our time. */
+    const double now_count = settled->last_total - settled->first_total;
+    const double objects_left = (double)snap->planned.count - settled->last_total;
+    if (objects_left <= 0 || now_count < ETA_OBJECTS_MIN || snap->elapsed_ns <= 0)
         return 0;
-    const double mean_per_s = (double)settled_count * NS_PER_S / (double)snap->elapsed_ns;
+    const double mean_per_s = now_count * NS_PER_S / (double)snap->elapsed_ns;
     return objects_left / fmax(mean_per_s, snap->rate_objects_per_s);
 }
 
-static int64_t eta(const struct snapshot *snap, uint64_t progress_bytes, double bytes_per_s)
+static int64_t eta(const struct snapshot *snap, const struct snapshot_meter *meter)
 {
-    const uint64_t settled_count = snapshot_settled(snap).count;
-    const double bytes_left = left(snap->planned.bytes, progress_bytes);
+    const double bytes_left = (double)snap->planned.bytes - meter->progress_bytes.last_total;
+    const double bytes_per_s = rate_meter_per_s(&meter->progress_bytes);
     const double ten_years_s = 10.0 * 365 * 86400;
 
     if (snap->phase == SNAPSHOT_ENDED)
@@ -94,8 +93,8 @@ static int64_t eta(const struct snapshot *snap, uint64_t progress_bytes, double 
     if (bytes_left > 0 && bytes_per_s <= 0)
         return -1;
     const double bytes_s = bytes_left > 0 ? bytes_left / bytes_per_s : 0;
-    const double span_s = fmax(bytes_s, objects_span_s(snap, settled_count));
-    if (bytes_left == 0 && span_s == 0 && settled_count < snap->planned.count)
+    const double span_s = fmax(bytes_s, objects_span_s(snap, &meter->settled_count));
+    if (span_s == 0 && meter->settled_count.last_total < (double)snap->planned.count)
         return -1; /* only empty objects are left, and too few are settled to tell */
     return span_s < ten_years_s ? (int64_t)(span_s * NS_PER_S) : -1;
 }
@@ -113,7 +112,8 @@ void snapshot_measure(struct snapshot *snap, struct snapshot_meter *meter, int64
     if (snap->phase == SNAPSHOT_ENDED && snap->elapsed_ns > 0) {
         const double elapsed_s = (double)snap->elapsed_ns / NS_PER_S;
         snap->rate_bytes_per_s = (double)snap->moved_bytes / elapsed_s;
-        snap->rate_objects_per_s = (double)settled.count / elapsed_s;
+        snap->rate_objects_per_s =
+            ((double)settled.count - meter->settled_count.first_total) / elapsed_s;
     }
-    snap->eta_ns = eta(snap, progress_bytes, rate_meter_per_s(&meter->progress_bytes));
+    snap->eta_ns = eta(snap, meter);
 }

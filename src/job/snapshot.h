@@ -57,7 +57,7 @@ void snapshot_add_failure(struct snapshot *snap, const char *text);
 struct rate_meter {
     bool started;
     int64_t first_ns, last_ns;
-    double last_total;
+    double first_total, last_total;
     double
         mean_per_s; /* weighted from the first sample on, not yet corrected for the short start */
 };

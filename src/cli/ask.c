@@ -1,0 +1,260 @@
+#include "cli/ask.h"
+
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "job/filter.h"
+#include "store/location.h"
+
+#include <sys/stat.h>
+
+/* ---- filters ---- */
+
+static int add_rule(struct filter *filter, const struct setting_rule *rule, struct err *err)
+{
+    switch (rule->kind) {
+    case SETTING_RULE_INCLUDE:
+        return filter_add(filter, FILTER_INCLUDE, rule->text, "--include", err);
+    case SETTING_RULE_EXCLUDE:
+        return filter_add(filter, FILTER_EXCLUDE, rule->text, "--exclude", err);
+    case SETTING_RULE_FILTER:
+        return filter_add(filter, FILTER_RULE, rule->text, "--filter", err);
+    case SETTING_RULE_INCLUDE_FROM:
+        return filter_add_file(filter, FILTER_INCLUDE, rule->text, err);
+    case SETTING_RULE_EXCLUDE_FROM:
+        return filter_add_file(filter, FILTER_EXCLUDE, rule->text, err);
+    case SETTING_RULE_FILTER_FROM:
+        return filter_add_file(filter, FILTER_RULE, rule->text, err);
+    }
+    return 0;
+}
+
+int ask_filter(struct filter **ret_filter, const struct settings *settings, struct err *err)
+{
+    if (settings->rules.count == 0) {
+        *ret_filter = NULL;
+        return 0;
+    }
+    struct filter *filter = filter_new();
+    for (size_t i = 0; i < settings->rules.count; i++)
+        if (add_rule(filter, &settings->rules.items[i], err) < 0) {
+            filter_free(filter);
+            return -1;
+        }
+    filter_seal(filter);
+    *ret_filter = filter;
+    return 0;
+}
+
+static int ask_filter_text(struct job_spec *spec, const struct settings *settings, struct err *err)
+{
+    struct filter *filter = NULL;
+    if (ask_filter(&filter, settings, err) < 0)
+        return -1;
+    struct buf text = { 0 };
+    if (filter != NULL)
+        filter_text(filter, &text);
+    filter_free(filter);
+    spec->filter = buf_take(&text);
+    return 0;
+}
+
+/* ---- places ---- */
+
+int ask_absolute(char **ret_location, const char *text, struct err *err)
+{
+    SCOPED(location) struct location location = { 0 };
+    if (location_parse(&location, text, err) < 0)
+        return -1;
+    struct buf out = { 0 };
+    if (location_is_local(&location))
+        buf_printf(&out, "file:%s", location.path);
+    else
+        buf_add_text(&out, text);
+    *ret_location = buf_take(&out);
+    return 0;
+}
+
+/* A source of put or the directory of get: a plain path, or file: in front of one. */
+static int local_path(char **ret_path, const char *text, struct err *err)
+{
+    SCOPED(location) struct location location = { 0 };
+    if (location_parse(&location, text, err) < 0)
+        return -1;
+    if (!location_is_local(&location))
+        return err_set(err, ERR_USAGE, "'%s' is not on this machine", text);
+    *ret_path = mem_string(location.path);
+    return 0;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Below a directory that is moved, the destination would be moved too, into itself. */
+static int check_not_inside(const struct job_spec *spec, struct err *err)
+{
+    if (strncmp(spec->dest, "file:", 5) != 0)
+        return 0;
+    const char *dest = spec->dest + 5;
+    for (size_t i = 0; i < spec->source_count; i++) {
+        const char *source = spec->sources[i];
+        const size_t len = strlen(source);
+        const bool inside = strncmp(dest, source, len) == 0 &&
+                            (dest[len] == '\0' || dest[len] == '/' || source[len - 1] == '/');
+        if (inside && is_directory(source)) {
+            err_set(err, ERR_USAGE, "the destination '%s' lies in the source '%s'", dest, source);
+            return err_hint(err, "put it beside the source");
+        }
+    }
+    return 0;
+}
+
+/* "SRC file:/d/name": one file goes to exactly that key, unless the destination ends in '/', is a
+ * place without a key, or is a directory that exists. */
+static int name_single_file(struct job_spec *spec, const char *dest, struct err *err)
+{
+    SCOPED(location) struct location location = { 0 };
+    if (location_parse(&location, dest, err) < 0)
+        return -1;
+    if (location.ends_in_slash || strchr(location.path, '/') == NULL ||
+        (location_is_local(&location) && is_directory(location.path)))
+        return 0;
+    spec->one_name = path_base(location.path);
+    char *slash = strrchr(spec->dest, '/');
+    /* "file:/name" lies in "file:/". */
+    const size_t keep = slash[-1] == ':' ? 1 : 0;
+    slash[keep] = '\0';
+    return 0;
+}
+
+static int take_meta(struct job_spec *spec, const struct settings *settings, struct err *err)
+{
+    spec->meta = mem_alloc(settings->metadata.count * sizeof *spec->meta);
+    for (size_t i = 0; i < settings->metadata.count; i++) {
+        const char *item = settings->metadata.items[i];
+        const char *equals = strchr(item, '=');
+        if (equals == NULL || equals == item)
+            return err_set(err, ERR_USAGE, "--metadata '%s' is not name=value", item);
+        char *name = mem_string(item);
+        name[equals - item] = '\0';
+        spec->meta[spec->meta_count++] =
+            (struct store_meta){ .name = name, .value = mem_string(equals + 1) };
+    }
+    return 0;
+}
+
+static void take_flags(struct job_spec *spec, const struct settings *settings)
+{
+    spec->keep_name = settings->keep_name;
+    spec->one_file_system = settings->one_file_system;
+    spec->checksum = settings->checksum;
+    spec->immutable = settings->immutable;
+    spec->overwrite = settings->overwrite;
+    spec->files_from_nul = settings->null_separated;
+    spec->digests = settings->digests;
+    spec->links = (enum link_mode)settings->links;
+}
+
+static int fill_put(struct job_spec *spec, const struct settings *settings, char **operands,
+                    size_t count, struct err *err)
+{
+    take_flags(spec, settings);
+    spec->sources = mem_alloc((count - 1) * sizeof *spec->sources);
+    for (size_t i = 0; i + 1 < count; i++, spec->source_count++)
+        if (local_path(&spec->sources[i], operands[i], err) < 0)
+            return err_at(err, "source");
+    const char *dest = operands[count - 1];
+    if (ask_absolute(&spec->dest, dest, err) < 0)
+        return err_at(err, "destination");
+    if (settings->files_from != NULL)
+        spec->files_from = strcmp(settings->files_from, "-") == 0
+                               ? mem_string("-")
+                               : path_absolute(settings->files_from);
+    struct stat st;
+    if (spec->source_count == 1 && lstat(spec->sources[0], &st) == 0 &&
+        !is_directory(spec->sources[0]) && name_single_file(spec, dest, err) < 0)
+        return -1;
+    if (take_meta(spec, settings, err) < 0 || ask_filter_text(spec, settings, err) < 0)
+        return -1;
+    return check_not_inside(spec, err);
+}
+
+int ask_put(struct job_spec *ret_spec, const struct settings *settings, char **operands,
+            size_t count, struct err *err)
+{
+    *ret_spec = (struct job_spec){ .direction = JOB_PUT };
+    if (fill_put(ret_spec, settings, operands, count, err) == 0)
+        return 0;
+    job_spec_done(ret_spec);
+    return -1;
+}
+
+/* ---- get ---- */
+
+/* The first component with a wildcard and all behind it become a filter rule below the rest. */
+static int split_glob(struct job_spec *spec, struct err *err)
+{
+    if (spec->source_count != 1)
+        return err_set(err, ERR_USAGE, "--glob takes one location");
+    if (spec->filter[0] != '\0')
+        return err_set(err, ERR_USAGE, "--glob does not go together with filter rules");
+    char *location = spec->sources[0];
+    char *wild = strpbrk(location, "*?[{");
+    if (wild == NULL)
+        return 0;
+    while (wild > location && *wild != '/')
+        wild--;
+    if (*wild != '/')
+        return err_set(err, ERR_USAGE, "'%s' has a wildcard where a bucket's name must be",
+                       location);
+    struct buf rules = { 0 };
+    buf_printf(&rules, "+ %s\n+ %s/**\n- *\n", wild, wild);
+    mem_release(spec->filter);
+    spec->filter = buf_take(&rules);
+    wild[wild > location && wild[-1] == ':' ? 1 : 0] = '\0';
+    return 0;
+}
+
+static int fill_get(struct job_spec *spec, const struct settings *settings, char **operands,
+                    size_t count, struct err *err)
+{
+    take_flags(spec, settings);
+    spec->glob = settings->glob;
+    const size_t sources = settings->to != NULL ? count : count - 1;
+    if (sources == 0)
+        return err_set(err, ERR_USAGE, "the directory to get '%s' into is missing", operands[0]);
+    if (settings->to != NULL && sources != 1)
+        return err_set(err, ERR_USAGE, "--to takes one location and no directory");
+    spec->sources = mem_alloc(sources * sizeof *spec->sources);
+    for (size_t i = 0; i < sources; i++, spec->source_count++)
+        if (ask_absolute(&spec->sources[i], operands[i], err) < 0)
+            return err_at(err, "location");
+    if (settings->to != NULL) {
+        char *target = path_absolute(settings->to);
+        spec->one_name = path_base(target);
+        char *slash = strrchr(target, '/');
+        slash[slash == target ? 1 : 0] = '\0';
+        spec->dest = target;
+        if (spec->one_name[0] == '\0' || settings->to[strlen(settings->to) - 1] == '/')
+            return err_set(err, ERR_USAGE, "--to '%s' names no file", settings->to);
+    } else if (local_path(&spec->dest, operands[count - 1], err) < 0) {
+        return err_at(err, "target directory");
+    }
+    if (ask_filter_text(spec, settings, err) < 0)
+        return -1;
+    return settings->glob ? split_glob(spec, err) : 0;
+}
+
+int ask_get(struct job_spec *ret_spec, const struct settings *settings, char **operands,
+            size_t count, struct err *err)
+{
+    *ret_spec = (struct job_spec){ .direction = JOB_GET };
+    if (fill_get(ret_spec, settings, operands, count, err) == 0)
+        return 0;
+    job_spec_done(ret_spec);
+    return -1;
+}

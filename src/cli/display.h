@@ -1,0 +1,22 @@
+/* cli/display.h: shows a run to people (terminal or lines on standard error) and to programs (JSON
+ * lines on standard output). Main thread only. */
+#pragma once
+
+#include "cli/settings.h"
+#include "job/job.h"
+#include "job/run.h"
+#include "job/snapshot.h"
+
+struct display;
+struct display *display_start(const struct settings *settings, const struct job *job,
+                              const char *remark, bool plan_only);
+/* Show what is new: call a few times a second. */
+void display_step(struct display *display, struct run *run);
+void display_summary(struct display *display, struct snapshot *last, enum run_end end);
+void display_interrupted(struct display *display, bool flushed);
+void display_failed(struct display *display); /* the caller prints the error */
+void display_free(struct display *display);
+
+/* What a plan holds, on standard output. */
+void display_plan_totals(const struct settings *settings, const struct segment_sum *sum,
+                         uint64_t excluded);

@@ -1,0 +1,250 @@
+#include "cli/drive.h"
+
+#include "base/ban.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "base/units.h"
+#include "cli/ask.h"
+#include "cli/display.h"
+#include "job/filter.h"
+#include "job/plan.h"
+#include "job/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define STEP_NS (100 * NS_PER_MS)
+#define FLUSH_NS (1500 * NS_PER_MS) /* SIGINT ends within two seconds, whatever hangs */
+
+static volatile sig_atomic_t caught_signal;
+static struct stop stop;
+
+static void on_signal(int number)
+{
+    /* Asked twice: at once, as a kill would. The job can be continued all the same. */
+    if (caught_signal != 0)
+        _exit(128 + number);
+    caught_signal = number;
+}
+
+static void catch_signals(void)
+{
+    const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction action = { .sa_handler = on_signal };
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction old;
+        /* What nohup ignores stays ignored. */
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* ---- the job directory ---- */
+
+static bool same_ends(const struct job_spec *a, const struct job_spec *b)
+{
+    if (a->direction != b->direction || a->source_count != b->source_count ||
+        strcmp(a->dest, b->dest) != 0)
+        return false;
+    for (size_t i = 0; i < a->source_count; i++)
+        if (strcmp(a->sources[i], b->sources[i]) != 0)
+            return false;
+    return true;
+}
+
+static int open_or_make(struct job *job, const struct settings *settings,
+                        const struct job_spec *spec, struct err *err)
+{
+    char *path = settings->job != NULL ? path_absolute(settings->job) : job_default_path(spec);
+    struct err why = { 0 };
+    int result = job_open(job, path, &why);
+    if (result < 0 && why.kind == ERR_ABSENT) {
+        result = job_create(job, path, spec, err);
+    } else if (result < 0) {
+        *err = why;
+    } else if (!same_ends(&job->spec, spec)) {
+        err_set(err, ERR_USAGE, "the job '%s' moves something else: '%s' to '%s'", path,
+                job->spec.sources[0], job->spec.dest);
+        err_hint(err, "give this one its own --job");
+        job_close(job);
+        result = -1;
+    }
+    mem_release(path);
+    return result;
+}
+
+/* ---- running ---- */
+
+static int exit_of(enum run_end end)
+{
+    switch (end) {
+    case RUN_DONE:
+        return EXIT_DONE;
+    case RUN_SOME_FAILED:
+        return EXIT_SOME_FAILED;
+    case RUN_DIFFERS:
+        return EXIT_DIFFERS;
+    case RUN_LEFT:
+        return EXIT_LEFT;
+    case RUN_INTERRUPTED:
+        break;
+    }
+    return EXIT_INTERRUPTED;
+}
+
+static void interrupted(struct run *run, struct display *display) __attribute__((noreturn));
+
+/* Nothing is joined: a thread may hang in the kernel. The journal says what is done. */
+static void interrupted(struct run *run, struct display *display)
+{
+    const int number = caught_signal;
+    stop_raise(&stop);
+    const bool flushed = run_abandon(run, FLUSH_NS);
+    display_interrupted(display, flushed);
+    _exit(number == SIGINT ? EXIT_INTERRUPTED : EXIT_TERMINATED);
+}
+
+static int watch(struct run *run, struct display *display, struct err *err)
+{
+    while (!run_wait(run, STEP_NS)) {
+        display_step(display, run);
+        if (caught_signal != 0)
+            interrupted(run, display);
+    }
+    struct snapshot last;
+    display_step(display, run);
+    enum run_end end = RUN_DONE;
+    if (run_end(run, &end, &last, err) < 0) {
+        display_failed(display);
+        return -1;
+    }
+    display_summary(display, &last, end);
+    return exit_of(end);
+}
+
+int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
+              enum drive_what what, struct err *err)
+{
+    catch_signals();
+    const struct run_options options = {
+        .transfers = (uint32_t)settings->transfers,
+        .crawlers = (uint32_t)settings->crawlers,
+        .retries = (uint32_t)settings->retries,
+        .memory_bytes = settings->memory_bytes,
+        .bwlimit_bytes_per_s = settings->bwlimit_bytes_per_s,
+        .max_batches = settings->max_batches,
+        .again = what != DRIVE_REST,
+        .plan_only = what == DRIVE_PLAN,
+        .spec = spec,
+        .stop = &stop,
+    };
+    struct run *run = NULL;
+    if (run_start(&run, job, &options, err) < 0)
+        return -1;
+    struct display *display = display_start(settings, job, run_remark(run), what == DRIVE_PLAN);
+    const int status = watch(run, display, err);
+    display_free(display);
+    if (status < 0 && err->kind == ERR_LOCAL)
+        err_hint(err, "when that is mended, run the same command to go on");
+    return status;
+}
+
+int drive_spec(const struct settings *settings, const struct job_spec *spec, enum drive_what what,
+               struct err *err)
+{
+    struct job job;
+    if (open_or_make(&job, settings, spec, err) < 0)
+        return -1;
+    const int status = drive_job(settings, &job, spec, what, err);
+    job_close(&job);
+    return status;
+}
+
+/* ---- the dry run ---- */
+
+struct dry_run {
+    const struct job_spec *spec;
+    struct source_set sources;
+    struct object_set objects;
+    struct store *store;
+    struct filter *filter;
+};
+
+static int open_dry_put(struct dry_run *dry, struct err *err)
+{
+    const struct source_options options = { .keep_name = dry->spec->keep_name,
+                                            .follow = dry->spec->links == LINKS_FOLLOW,
+                                            .one_name = dry->spec->one_name };
+    if (source_set_open(&dry->sources, dry->spec->sources, dry->spec->source_count, &options, err) <
+        0)
+        return -1;
+    /* A destination that is not there yet is empty; a dry run does not make it. */
+    struct err why = { 0 };
+    if (store_open_location(&dry->store, dry->spec->dest, false, &stop, &why) == 0)
+        return 0;
+    if (why.kind == ERR_ABSENT)
+        return store_open_location(&dry->store, "null:", false, &stop, err);
+    *err = why;
+    return -1;
+}
+
+static int open_dry_get(struct dry_run *dry, struct err *err)
+{
+    const struct object_set_options options = { .keep_name = dry->spec->keep_name,
+                                                .one_name = dry->spec->one_name,
+                                                .stop = &stop };
+    if (object_set_open(&dry->objects, dry->spec->sources, dry->spec->source_count, &options, err) <
+        0)
+        return -1;
+    char *target[] = { dry->spec->dest };
+    const struct source_options source = { 0 };
+    struct err why = { 0 };
+    if (source_set_open(&dry->sources, target, 1, &source, &why) == 0 || why.kind == ERR_ABSENT)
+        return 0;
+    *err = why;
+    return -1;
+}
+
+int drive_dry_run(const struct settings *settings, const struct job_spec *spec, struct err *err)
+{
+    struct dry_run dry = { .spec = spec };
+    struct plan_progress progress;
+    plan_progress_init(&progress);
+    int result = ask_filter(&dry.filter, settings, err);
+    if (result == 0)
+        result = spec->direction == JOB_GET ? open_dry_get(&dry, err) : open_dry_put(&dry, err);
+    if (result == 0) {
+        const struct plan_options options = { .spec = spec,
+                                              .sources =
+                                                  dry.sources.count != 0 ? &dry.sources : NULL,
+                                              .objects = &dry.objects,
+                                              .store = dry.store,
+                                              .filter = dry.filter,
+                                              .crawlers = (uint32_t)settings->crawlers,
+                                              .verbose = settings->verbose != 0,
+                                              .stop = &stop };
+        setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+        result =
+            plan_print(&options, settings->quiet ? NULL : stdout, settings->json, &progress, err);
+    }
+    if (result == 0)
+        display_plan_totals(settings, &progress.sum, progress.excluded);
+    if (dry.store != NULL)
+        dry.store->driver->close(dry.store);
+    object_set_done(&dry.objects);
+    source_set_done(&dry.sources);
+    filter_free(dry.filter);
+    const bool fails = progress.sum.by_action[PLAN_FAIL] != 0;
+    plan_progress_done(&progress);
+    return result < 0 ? -1 : fails ? EXIT_SOME_FAILED : EXIT_DONE;
+}
