@@ -44,9 +44,10 @@ enum run_end {
     RUN_LEFT,    /* --max-batches */
     RUN_INTERRUPTED,
 };
-/* After run_wait(): finish directories and the generation, release the claim; free the run. -1: the
- * run itself failed. */
-CHECKED int run_end(struct run *run, enum run_end *ret_end, struct err *err);
+/* After run_wait(): finish directories and the generation, release the claim; free the run.
+ * *ret_last is how it ended, also when -1 says that the run itself failed. */
+CHECKED int run_end(struct run *run, enum run_end *ret_end, struct snapshot *ret_last,
+                    struct err *err);
 /* After a stop: make the journal durable within span_ns; joins and frees nothing, the process must
  * exit. */
 bool run_abandon(struct run *run, int64_t span_ns);
