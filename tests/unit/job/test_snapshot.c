@@ -140,9 +140,18 @@ static void test_eta_is_unknown_while_the_plan_grows_and_none_at_the_end(void **
     walk.snap.phase = SNAPSHOT_ENDED;
     walk_to(&walk, 20 * NS_PER_S, 100, 0);
     assert_int_equal(walk.snap.eta_ns, 0);
-    /* At the end the rates are those of the whole. */
+    /* At the end the rates are those of the whole, without what was settled before the start. */
     assert_near(walk.snap.rate_bytes_per_s, 5 * MIB, 0.001);
-    assert_near(walk.snap.rate_objects_per_s, 5, 0.001);
+    assert_near(walk.snap.rate_objects_per_s, 4.5, 0.001);
+}
+
+static void test_what_an_earlier_run_settled_is_no_speed(void **state)
+{
+    (void)state;
+    struct walk walk = walk_of(20000, 0);
+    for (uint64_t second = 0; second <= 60; second++)
+        walk_to(&walk, (int64_t)second * NS_PER_S, 10000 + second * 10, 0);
+    assert_near((double)walk.snap.eta_ns, 940.0 * NS_PER_S, 0.01);
 }
 
 static void test_eta_is_unknown_when_nothing_moves(void **state)
@@ -196,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_eta_of_large_objects_is_by_bytes_in_flight_too),
         cmocka_unit_test(test_eta_of_small_objects_is_by_their_number),
         cmocka_unit_test(test_eta_is_unknown_while_the_plan_grows_and_none_at_the_end),
+        cmocka_unit_test(test_what_an_earlier_run_settled_is_no_speed),
         cmocka_unit_test(test_eta_is_unknown_when_nothing_moves),
         cmocka_unit_test(test_settled_is_all_that_has_ended),
         cmocka_unit_test(test_the_newest_failures_are_kept),
