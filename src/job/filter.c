@@ -429,3 +429,25 @@ bool filter_path(const struct filter *filter, const char *rel, size_t len, const
         return true;
     return filter_file(filter, rel, len, ret_rule);
 }
+
+int filter_from_text(struct filter **ret_filter, const char *text, struct err *err)
+{
+    struct filter *filter = filter_new();
+    char *copy = mem_string(text);
+    int result = 0;
+    for (char *line = copy; result == 0 && *line != '\0';) {
+        char *end = strchr(line, '\n');
+        if (end != NULL)
+            *end = '\0';
+        result = filter_add(filter, FILTER_RULE, line, "a recorded filter", err);
+        line = end != NULL ? end + 1 : line + strlen(line);
+    }
+    mem_release(copy);
+    if (result < 0) {
+        filter_free(filter);
+        return -1;
+    }
+    filter_seal(filter);
+    *ret_filter = filter;
+    return 0;
+}

@@ -52,6 +52,9 @@ bool filter_empty(const struct filter *filter);
  * equal filters, and as lines of FILTER_RULE they make the filter again. */
 void filter_text(const struct filter *filter, struct buf *out);
 
+/* The filter that wrote this text, sealed; the caller's. */
+CHECKED int filter_from_text(struct filter **ret_filter, const char *text, struct err *err);
+
 /* Is the file (or link, or what is not a directory) `rel`, "a/b", included, given that its
  * directory was entered? *ret_rule (may be NULL): the rule that decided, NULL when none did; the
  * filter's. */

@@ -19,22 +19,7 @@
 static int open_filter(struct run *run, struct err *err)
 {
     const char *text = run->job->spec.filter;
-    if (text[0] == '\0')
-        return 0;
-    run->filter = filter_new();
-    char *copy = mem_string(text);
-    int result = 0;
-    for (char *line = copy; result == 0 && *line != '\0';) {
-        char *end = strchr(line, '\n');
-        if (end != NULL)
-            *end = '\0';
-        result = filter_add(run->filter, FILTER_RULE, line, "the job's filter", err);
-        line = end != NULL ? end + 1 : line + strlen(line);
-    }
-    mem_release(copy);
-    if (result == 0)
-        filter_seal(run->filter);
-    return result;
+    return text[0] == '\0' ? 0 : filter_from_text(&run->filter, text, err);
 }
 
 static int open_put(struct run *run, struct err *err)
