@@ -29,9 +29,11 @@ struct display *display_start(const struct settings *settings, const struct job 
 void display_step(struct display *display, struct run *run)
 {
     (void)display;
-    for (char *text = NULL; (text = run_next_note(run)) != NULL;) {
-        fprintf(stderr, "%s\n", text);
-        mem_release(text);
+    for (struct note *note; (note = notes_take(run_notes(run))) != NULL;) {
+        SCOPED(buf) struct buf text = { 0 };
+        note_text(note, &text);
+        fprintf(stderr, "%s\n", buf_text(&text));
+        note_free(note);
     }
 }
 

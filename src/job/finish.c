@@ -48,7 +48,7 @@ static void set_directory(struct run *run, const struct plan_entry *entry)
         run_is_get(run) ? set_local(run, entry, &attr, &err) : set_stored(run, entry, &attr, &err);
     /* A directory that failed before is named already. */
     if (result < 0 && err.kind != ERR_ABSENT)
-        run_note_failure(run, entry->name, &err);
+        notes_add(&run->notes, RESULT_FAILED, entry->name, &err);
 }
 
 /* The directories of one block, last to first. */

@@ -43,7 +43,7 @@ static void report(struct worker *worker, struct large *large, struct result *re
     result->ordinal = large->entry.ordinal;
     result->retries = large->retries;
     if (result->status == RESULT_FAILED)
-        run_note_failure(run, large->name, result->err);
+        notes_add(&run->notes, RESULT_FAILED, large->name, result->err);
     worker_report_one(worker, large->segment, result);
     large_free(large);
     dispatch_large_settled(run);

@@ -489,7 +489,7 @@ static void *ledger_main(void *arg)
     return NULL;
 }
 
-int ledger_start(struct ledger **ret_ledger, const struct ledger_options *options, struct err *err)
+static struct ledger *ledger_new(const struct ledger_options *options)
 {
     struct ledger *ledger = mem_alloc(sizeof *ledger);
     ledger->options = *options;
@@ -498,6 +498,12 @@ int ledger_start(struct ledger **ret_ledger, const struct ledger_options *option
     lock_init(&ledger->lock);
     cond_init(&ledger->written);
     queue_init(&ledger->queue, QUEUE_CAP);
+    return ledger;
+}
+
+int ledger_start(struct ledger **ret_ledger, const struct ledger_options *options, struct err *err)
+{
+    struct ledger *ledger = ledger_new(options);
     if (read_past(ledger, err) < 0 ||
         journal_create(&ledger->journal, options->generation->dir_fd, options->claim->number, err) <
             0 ||
@@ -507,6 +513,25 @@ int ledger_start(struct ledger **ret_ledger, const struct ledger_options *option
     }
     *ret_ledger = ledger;
     return 0;
+}
+
+int ledger_read(struct ledger **ret_ledger, struct generation *generation, struct err *err)
+{
+    struct ledger *ledger = ledger_new(&(struct ledger_options){ .generation = generation });
+    if (read_past(ledger, err) < 0) {
+        ledger_free(ledger);
+        return -1;
+    }
+    *ret_ledger = ledger;
+    return 0;
+}
+
+struct view ledger_unsealed(struct ledger *ledger, uint32_t number)
+{
+    SCOPED_LOCK(&ledger->lock);
+    const struct ledger_segment *segment = find_locked(ledger, number);
+    return segment != NULL ? view_of(segment->encoded.data, segment->encoded.len)
+                           : view_of(NULL, 0);
 }
 
 uint32_t ledger_damage_count(const struct ledger *ledger)

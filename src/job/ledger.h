@@ -32,6 +32,12 @@ struct ledger_options {
 /* Read what is there, create our journal, start the thread. */
 CHECKED int ledger_start(struct ledger **ret_ledger, const struct ledger_options *options,
                          struct err *err);
+/* Only read what is there: for a status, while another process may write. No thread, no journal;
+ * only ledger_counts(), ledger_segment_sealed(), ledger_unsealed() and ledger_free() may be called.
+ */
+CHECKED int ledger_read(struct ledger **ret_ledger, struct generation *generation, struct err *err);
+/* The results so far of a segment that is not sealed, encoded; empty when there are none. */
+struct view ledger_unsealed(struct ledger *ledger, uint32_t segment);
 /* How many journals had damage behind their valid prefix, or sealed results that had to be dropped.
  */
 uint32_t ledger_damage_count(const struct ledger *ledger);

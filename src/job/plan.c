@@ -392,6 +392,16 @@ static void print_entry(const struct planner *planner, const struct stream_item 
 
 /* ---- the loop ---- */
 
+static void tell_settled(const struct planner *planner, const struct plan_entry *entry)
+{
+    if (planner->options->notes == NULL)
+        return;
+    struct err why;
+    plan_entry_explain(entry, &why);
+    notes_add(planner->options->notes, entry->action == PLAN_SKIP ? RESULT_SKIPPED : RESULT_FAILED,
+              entry->name, &why);
+}
+
 static int plan_all(struct planner *planner, struct err *err)
 {
     struct stream_item from;
@@ -401,6 +411,8 @@ static int plan_all(struct planner *planner, struct err *err)
         if (plan_entry(planner, &from, &entry, err) < 0)
             return -1;
         segment_sum_add(&planner->sum, &entry);
+        if (entry.action == PLAN_SKIP || entry.action == PLAN_FAIL)
+            tell_settled(planner, &entry);
         if (planner->generation == NULL)
             print_entry(planner, &from, &entry);
         else if (add_to_segment(planner, &from, &entry, err) < 0)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/thread.h"
 #include "job/job.h"
+#include "job/notes.h"
 #include "job/objects.h"
 #include "job/source.h"
 #include "job/stream.h"
@@ -32,6 +33,7 @@ struct plan_options {
     const struct object_set *objects; /* get: what is moved */
     struct store *store;              /* put: the destination */
     const struct filter *filter;      /* NULL: all */
+    struct notes *notes;              /* told of what is skipped or refused; may be NULL */
     uint32_t crawlers;
     bool verbose; /* plan_print(): also what is excluded, and by which rule */
     const struct stop *stop;

@@ -172,6 +172,7 @@ static void *planner_main(void *arg)
                                           .objects = &run->objects,
                                           .store = run->store,
                                           .filter = run->filter,
+                                          .notes = &run->notes,
                                           .crawlers = run->options.crawlers,
                                           .stop = run->stop };
     struct err err = { 0 };
@@ -289,7 +290,7 @@ int run_start(struct run **ret_run, struct job *job, const struct run_options *o
     run->start_ns = clock_monotonic_ns();
     lock_init(&run->end_lock);
     cond_init(&run->ended);
-    lock_init(&run->note_lock);
+    notes_init(&run->notes);
     plan_progress_init(&run->progress);
     if (start_all(run, err) < 0) {
         if (run->claimed)
@@ -332,9 +333,8 @@ void run_snapshot(struct run *run, struct snapshot *ret_snapshot)
 {
     struct ledger_counts counts;
     ledger_counts(run->ledger, &counts);
-    lock_take(&run->note_lock);
-    *ret_snapshot = run->failures;
-    lock_give(&run->note_lock);
+    *ret_snapshot = (struct snapshot){ 0 };
+    notes_show(&run->notes, ret_snapshot);
 
     lock_take(&run->progress.lock);
     const struct segment_sum planned = run->progress.sum;
@@ -368,18 +368,9 @@ void run_snapshot(struct run *run, struct snapshot *ret_snapshot)
         ret_snapshot->moved_bytes > settled_now ? ret_snapshot->moved_bytes - settled_now : 0;
 }
 
-char *run_next_note(struct run *run)
+struct notes *run_notes(struct run *run)
 {
-    SCOPED_LOCK(&run->note_lock);
-    struct note *note = run->first_note;
-    if (note == NULL)
-        return NULL;
-    run->first_note = note->next;
-    if (run->first_note == NULL)
-        run->last_note = NULL;
-    char *text = note->text;
-    mem_release(note);
-    return text;
+    return &run->notes;
 }
 
 const char *run_remark(const struct run *run)
@@ -443,9 +434,7 @@ static int judge(struct run *run, enum run_end *ret_end, struct err *err)
     }
     if (finish_generation(run, err) < 0)
         return -1;
-    lock_take(&run->note_lock);
-    const bool noted = run->notes != 0;
-    lock_give(&run->note_lock);
+    const bool noted = notes_count(&run->notes, RESULT_FAILED) != 0;
     *ret_end = counts.sum.count[RESULT_FAILED] != 0 || noted ? RUN_SOME_FAILED : RUN_DONE;
     return 0;
 }
@@ -463,8 +452,6 @@ static void run_free(struct run *run)
         digest_done(&worker->digest);
     }
     mem_release(run->workers);
-    for (char *text = NULL; (text = run_next_note(run)) != NULL;)
-        mem_release(text);
     ledger_free(run->ledger);
     dispatch_done(run);
     pool_free(run->pool);
@@ -479,7 +466,7 @@ static void run_free(struct run *run)
     generation_done(&run->generation);
     lock_done(&run->end_lock);
     cond_done(&run->ended);
-    lock_done(&run->note_lock);
+    notes_done(&run->notes);
     mem_release(run);
 }
 

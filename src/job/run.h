@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "job/claim.h"
 #include "job/job.h"
+#include "job/notes.h"
 #include "job/snapshot.h"
 
 #include <stdbool.h>
@@ -32,10 +33,8 @@ CHECKED int run_start(struct run **ret_run, struct job *job, const struct run_op
 /* Wait at most span_ns for the end; true when it came. */
 bool run_wait(struct run *run, int64_t span_ns);
 void run_snapshot(struct run *run, struct snapshot *ret_snapshot);
-/* The next thing that happened to an item and is worth a line ("failed: NAME: why"), or NULL;
- * caller frees. Beyond the first RUN_NOTES_MAX failures only their number is told. */
-#define RUN_NOTES_MAX 200u
-char *run_next_note(struct run *run);
+/* What happened to single items. */
+struct notes *run_notes(struct run *run);
 
 enum run_end {
     RUN_DONE, /* all there */

@@ -9,6 +9,7 @@
 #include "base/stage.h"
 #include "job/filter.h"
 #include "job/ledger.h"
+#include "job/notes.h"
 #include "job/objects.h"
 #include "job/plan.h"
 #include "job/run.h"
@@ -84,11 +85,6 @@ struct worker {
     uint64_t random; /* for jitter */
 };
 
-struct note {
-    struct note *next;
-    char *text;
-};
-
 struct run {
     struct job *job;
     struct run_options options;
@@ -100,11 +96,11 @@ struct run {
     char remark[256];
 
     struct filter *filter;
-    struct source_set sources; /* put: what is moved; get: the target directory */
-    struct object_set objects; /* get */
-    struct store *store;       /* put: the destination */
+    struct source_set sources;  /* put: what is moved; get: the target directory */
+    struct object_set objects;  /* get */
+    struct store *store;        /* put: the destination */
     struct stage_shared staged; /* get: of all workers' stages */
-    uint64_t large_bytes;      /* from this size on an object goes in parts; UINT64_MAX: never */
+    uint64_t large_bytes;       /* from this size on an object goes in parts; UINT64_MAX: never */
 
     struct plan_progress progress;
     struct thread planner;
@@ -125,10 +121,7 @@ struct run {
     struct lock end_lock;
     struct cond ended;
 
-    struct lock note_lock;
-    struct note *first_note, *last_note; /* guarded by note_lock */
-    uint64_t notes;                      /* guarded by note_lock; ever */
-    struct snapshot failures;            /* guarded by note_lock; only its failure texts */
+    struct notes notes;
 
     int64_t start_ns;
     struct result_sum before; /* counts when this process began */
@@ -153,8 +146,6 @@ void dispatch_large_settled(struct run *run);
 /* worker.c */
 void *worker_main(void *arg);
 void worker_do_entries(struct worker *worker, struct work *work);
-/* Note a failure for people. */
-void run_note_failure(struct run *run, const char *name, const struct err *err);
 /* Wait before the next try: exponential with jitter, or as long as the store asked. Gives the
  * permit back meanwhile. -1 when trying again is of no use, or the run stops; err is kept then,
  * else cleared. */

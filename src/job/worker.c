@@ -12,28 +12,6 @@
 
 /* ---- what several kinds of work need ---- */
 
-void run_note_failure(struct run *run, const char *name, const struct err *err)
-{
-    SCOPED(buf) struct buf text = { 0 };
-    path_show(&text, name);
-    buf_printf(&text, ": %s", err->text);
-    SCOPED_LOCK(&run->note_lock);
-    snapshot_add_failure(&run->failures, buf_text(&text));
-    if (++run->notes > RUN_NOTES_MAX)
-        return;
-    struct note *note = mem_alloc(sizeof *note);
-    struct buf line = { 0 };
-    buf_printf(&line, "failed: %s", buf_text(&text));
-    if (err->hint[0] != '\0')
-        buf_printf(&line, " (%s)", err->hint);
-    note->text = buf_take(&line);
-    if (run->last_note != NULL)
-        run->last_note->next = note;
-    else
-        run->first_note = note;
-    run->last_note = note;
-}
-
 static uint64_t random_next(uint64_t *state)
 {
     *state ^= *state << 13;
@@ -298,7 +276,7 @@ void worker_do_entries(struct worker *worker, struct work *work)
         mem_release(pending[i].key);
         const struct result *result = &batch->results[i];
         if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run)
-            run_note_failure(run, work->entries[i].name, result->err);
+            notes_add(&run->notes, RESULT_FAILED, work->entries[i].name, result->err);
     }
     mem_release(pending);
     batch->count = drop_open(worker, batch);
