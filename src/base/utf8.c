@@ -43,3 +43,18 @@ uint32_t utf8_decode(const unsigned char **at, const unsigned char *end)
         return *(*at)++;
     return decode_long(at, end);
 }
+
+void utf8_show(struct buf *out, const void *text, size_t len)
+{
+    const unsigned char *at = text;
+    const unsigned char *end = at + len;
+    while (at < end) {
+        const unsigned char *start = at;
+        const uint32_t code = utf8_decode(&at, end);
+        const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+        if (!control && code < UTF8_BYTE)
+            buf_add(out, start, (size_t)(at - start));
+        for (; (control || code >= UTF8_BYTE) && start < at; start++)
+            buf_printf(out, "\\x%02x", *start);
+    }
+}
