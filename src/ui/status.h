@@ -20,5 +20,5 @@ struct status_style {
 void status_block(const struct snapshot *snap, const struct status_style *style, struct buf *out);
 /* All that matters in one line without an end, as words: for where nothing can be drawn. */
 void status_line(const struct snapshot *snap, struct buf *out);
-/* What became of the job, in aligned lines, with the newest failures above it. */
+/* What became of the job, in aligned lines. */
 void status_summary(const struct snapshot *snap, const struct status_style *style, struct buf *out);

@@ -1,7 +1,8 @@
 /* ui/table.h: aligned columns, one row after the other: the widths are fixed in advance, so a
  * million rows need no memory and nothing moves. A cell that is wider than its column is not cut;
- * the rest of its row moves to the right. Cells are shown with control bytes as \xHH. Owner: the
- * caller; nothing to release. */
+ * the rest of its row moves to the right. Cells are shown with control bytes as \xHH.
+ *
+ * Owner: the caller; nothing to release. */
 #pragma once
 
 #include "base/buf.h"
@@ -19,7 +20,7 @@ struct table {
     const struct table_column *columns;
     size_t count;
 };
-/* A line of titles in capitals as given. */
+/* The titles as a row. */
 void table_titles(const struct table *table, struct buf *out);
 /* One row of table->count texts, NULL is empty. */
 void table_row(const struct table *table, const char *const *texts, struct buf *out);
