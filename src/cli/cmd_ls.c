@@ -1,15 +1,172 @@
 #include "cli/command.h"
 
 #include "base/ban.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "base/units.h"
 #include "cli/rows.h"
+#include "job/objects.h"
+#include "ui/table.h"
+
+#include <unistd.h>
+
+/* How a listing is written. */
+struct listing {
+    const struct settings *settings;
+    bool on_terminal;
+    struct table table;
+    struct buf line;
+};
+
+static const struct table_column long_columns[] = {
+    { .title = "size", .cells = 15, .right = true },
+    { .title = "date", .cells = 19 },
+    { .title = "key" },
+};
+
+static void write_json(struct listing *listing, const char *location, const struct object *object)
+{
+    struct json json = json_into(&listing->line);
+    json_object(&json, NULL);
+    json_text(&json, "location", location);
+    json_bytes(&json, "key", buf_text(&object->key), object->key.len);
+    json_text(&json, "kind", entry_kind_name(object->attr.kind));
+    json_u64(&json, "size", object->size_bytes);
+    const int64_t time_ns =
+        (object->attr.have & ATTR_MTIME) != 0 ? object->attr.mtime_ns : object->stored_ns;
+    char time_text[CLOCK_TEXT_MAX];
+    clock_text_utc(time_ns, time_text);
+    json_text(&json, "time", time_text);
+    if ((object->attr.have & ATTR_MODE) != 0) {
+        char mode[8];
+        snprintf(mode, sizeof mode, "%04o", object->attr.mode & 07777);
+        json_text(&json, "mode", mode);
+    }
+    json_text(&json, "etag", object->etag);
+    json_object_end(&json);
+    json_line_end(&json);
+}
+
+static void write_long(struct listing *listing, const struct object *object, bool is_dir)
+{
+    char size[UNITS_TEXT_MAX] = "";
+    char time_text[CLOCK_TEXT_MAX] = "";
+    const int64_t time_ns =
+        (object->attr.have & ATTR_MTIME) != 0 ? object->attr.mtime_ns : object->stored_ns;
+    if (!is_dir)
+        snprintf(size, sizeof size, "%llu", (unsigned long long)object->size_bytes);
+    if (time_ns != 0)
+        clock_text_local(time_ns, time_text);
+    const char *texts[] = { size, time_text, buf_text(&object->key) };
+    table_row(&listing->table, texts, &listing->line);
+}
+
+static void write_object(struct listing *listing, const char *location, const struct object *object)
+{
+    const bool is_dir = object->key.len != 0 && object->key.data[object->key.len - 1] == '/';
+    buf_clear(&listing->line);
+    if (listing->settings->json) {
+        write_json(listing, location, object);
+    } else if (listing->settings->long_format) {
+        write_long(listing, object, is_dir);
+    } else {
+        /* To a program a name is its bytes; on a terminal it must not do anything. */
+        if (listing->on_terminal)
+            path_show(&listing->line, buf_text(&object->key));
+        else
+            buf_add(&listing->line, object->key.data, object->key.len);
+        buf_add_char(&listing->line, '\n');
+    }
+    fwrite(listing->line.data, 1, listing->line.len, stdout);
+}
+
+/* A directory is told when nothing is listed below it: then it would not be seen otherwise. */
+static int list_all(struct listing *listing, struct store_list *list, struct store *store,
+                    const char *location, uint64_t *ret_count, struct err *err)
+{
+    struct object object = { 0 };
+    struct object held = { 0 };
+    bool holding = false;
+    int got;
+    while ((got = store->driver->list_next(list, &object, err)) == 1) {
+        ++*ret_count;
+        if (holding && (object.key.len < held.key.len ||
+                        memcmp(object.key.data, held.key.data, held.key.len) != 0))
+            write_object(listing, location, &held);
+        holding = listing->settings->recursive && object.attr.kind == ENTRY_DIR;
+        if (holding) {
+            const struct object spare = held;
+            held = object;
+            object = spare;
+        } else {
+            write_object(listing, location, &object);
+        }
+    }
+    if (holding)
+        write_object(listing, location, &held);
+    object_done(&object);
+    object_done(&held);
+    return got;
+}
+
+static int list_prefix(struct listing *listing, struct store *store, const char *location,
+                       uint64_t *ret_count, struct err *err)
+{
+    struct store_list *list = NULL;
+    if (store->driver->list_open(&list, store, "", "", !listing->settings->recursive, err) < 0)
+        return -1;
+    const int result = list_all(listing, list, store, location, ret_count, err);
+    store->driver->list_close(list);
+    return result;
+}
+
+static int list_location(struct listing *listing, char *location, struct err *err)
+{
+    struct object_set set;
+    const struct object_set_options options = { 0 };
+    char *const locations[] = { location };
+    if (object_set_open(&set, locations, 1, &options, err) < 0)
+        return -1;
+    const struct object_root *root = &set.roots[0];
+    uint64_t count = 0;
+    int result = 0;
+    if (root->key != NULL) {
+        struct object object = { 0 };
+        result = root->store->driver->head(root->store, root->key, &object, err);
+        if (result == 0) {
+            buf_clear(&object.key);
+            buf_add_text(&object.key, root->key);
+            write_object(listing, location, &object);
+        }
+        object_done(&object);
+    } else {
+        result = list_prefix(listing, root->store, location, &count, err);
+    }
+    object_set_done(&set);
+    return result < 0 ? err_at(err, "list '%s'", location) : 0;
+}
 
 static int run(const struct settings *settings, char **operands, size_t operand_count,
                struct err *err)
 {
-    (void)settings;
-    (void)operands;
-    (void)operand_count;
-    return err_set(err, ERR_USAGE, "not there yet");
+    struct listing listing = { .settings = settings,
+                               .on_terminal = isatty(STDOUT_FILENO) != 0,
+                               .table = { long_columns,
+                                          sizeof long_columns / sizeof *long_columns } };
+    static char here[] = ".";
+    char *const nothing[] = { here };
+    char *const *locations = operand_count != 0 ? operands : nothing;
+    const size_t count = operand_count != 0 ? operand_count : 1;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (count > 1 && !settings->json)
+            printf("%s%s:\n", i != 0 ? "\n" : "", locations[i]);
+        result = list_location(&listing, locations[i], err);
+    }
+    buf_done(&listing.line);
+    return result < 0 ? -1 : EXIT_DONE;
 }
 
 const struct command cmd_ls = {

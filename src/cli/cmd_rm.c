@@ -1,15 +1,178 @@
 #include "cli/command.h"
 
 #include "base/ban.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "cli/ask.h"
 #include "cli/rows.h"
+#include "job/objects.h"
+
+#define DELETE_MOST 1000u
+
+struct removal {
+    const struct settings *settings;
+    struct store *store;
+    const char *location; /* of the store's root, for messages */
+    const char **keys;    /* gathered for one call */
+    size_t count, most;
+    uint64_t removed, failed;
+};
+
+static void tell(const struct removal *removal, const char *key, const struct err *err)
+{
+    SCOPED(buf) struct buf line = { 0 };
+    if (removal->settings->json) {
+        struct json json = json_into(&line);
+        json_object(&json, NULL);
+        json_text(&json, "event",
+                  err != NULL                  ? "failed"
+                  : removal->settings->dry_run ? "dryrun"
+                                               : "removed");
+        json_bytes(&json, "key", key, strlen(key));
+        if (err != NULL)
+            json_text(&json, "reason", err->text);
+        json_object_end(&json);
+        json_line_end(&json);
+        fwrite(line.data, 1, line.len, stdout);
+        return;
+    }
+    path_show(&line, key);
+    if (err != NULL)
+        fprintf(stderr, "failed: %s: %s\n", line.data, err->text);
+    else if (!removal->settings->quiet)
+        printf("%sdelete: %s/%s\n", removal->settings->dry_run ? "(dryrun) " : "",
+               removal->location, line.data);
+}
+
+static int flush(struct removal *removal, struct err *err)
+{
+    if (removal->count == 0)
+        return 0;
+    struct err *errs = mem_alloc(removal->count * sizeof *errs);
+    int result = 0;
+    if (!removal->settings->dry_run)
+        result = removal->store->driver->remove(removal->store, removal->keys, removal->count, errs,
+                                                err);
+    for (size_t i = 0; i < removal->count; i++) {
+        const bool failed = errs[i].kind != ERR_NONE;
+        if (result == 0) {
+            tell(removal, removal->keys[i], failed ? &errs[i] : NULL);
+            if (failed)
+                removal->failed++;
+            else
+                removal->removed++;
+        }
+        mem_release(removal->keys[i]);
+    }
+    mem_release(errs);
+    removal->count = 0;
+    return result;
+}
+
+static int add(struct removal *removal, const char *key, struct err *err)
+{
+    removal->keys[removal->count++] = mem_string(key);
+    return removal->count == removal->most ? flush(removal, err) : 0;
+}
+
+/* All that is listed; directories last, from the deepest up, since only an empty one can go. */
+static int remove_listed(struct removal *removal, const char *prefix, struct err *err)
+{
+    const struct store_driver *driver = removal->store->driver;
+    struct store_list *list = NULL;
+    if (driver->list_open(&list, removal->store, prefix, "", false, err) < 0)
+        return -1;
+    struct object object = { 0 };
+    char **dirs = NULL;
+    size_t dir_count = 0;
+    int got;
+    while ((got = driver->list_next(list, &object, err)) == 1) {
+        if (object.key.len != 0 && object.key.data[object.key.len - 1] == '/') {
+            dirs = mem_resize(dirs, (dir_count + 1) * sizeof *dirs);
+            dirs[dir_count++] = mem_string(object.key.data);
+        } else if (add(removal, buf_text(&object.key), err) < 0) {
+            got = -1;
+            break;
+        }
+    }
+    driver->list_close(list);
+    object_done(&object);
+    if (got == 0)
+        got = flush(removal, err);
+    while (dir_count-- > 0) {
+        if (got == 0)
+            got = add(removal, dirs[dir_count], err);
+        mem_release(dirs[dir_count]);
+    }
+    mem_release(dirs);
+    return got < 0 ? -1 : flush(removal, err);
+}
+
+static int remove_named(struct removal *removal, const char *name, struct err *err)
+{
+    struct object object = { 0 };
+    struct err why = { 0 };
+    const struct store_driver *driver = removal->store->driver;
+    const int found = driver->head(removal->store, name, &object, &why);
+    object_done(&object);
+    if (found == 0)
+        return add(removal, name, err) < 0 ? -1 : flush(removal, err);
+    if (why.kind != ERR_ABSENT) {
+        *err = why;
+        return -1;
+    }
+    SCOPED(buf) struct buf prefix = { 0 };
+    buf_printf(&prefix, "%s/", name);
+    if (removal->settings->recursive) {
+        if (remove_listed(removal, prefix.data, err) < 0)
+            return -1;
+        if (removal->removed + removal->failed != 0)
+            return 0;
+    }
+    err_set(err, ERR_ABSENT, "there is no object '%s/%s'", removal->location, name);
+    return removal->settings->recursive
+               ? -1
+               : err_hint(err, "use --recursive to remove all below a key");
+}
+
+static int remove_location(const struct settings *settings, char *text, uint64_t *ret_failed,
+                           struct err *err)
+{
+    struct removal removal = { .settings = settings };
+    char *name = NULL;
+    char *absolute = NULL;
+    if (ask_absolute(&absolute, text, err) < 0)
+        return -1;
+    int result = store_open_parent(&removal.store, absolute, false, NULL, &name, err);
+    if (result == 0) {
+        char *slash = strrchr(absolute, '/');
+        *slash = '\0';
+        removal.location = absolute;
+        removal.most = removal.store->limits.max_delete_count;
+        if (removal.most == 0 || removal.most > DELETE_MOST)
+            removal.most = DELETE_MOST;
+        removal.keys = mem_alloc(removal.most * sizeof *removal.keys);
+        result = remove_named(&removal, name, err);
+        mem_release(removal.keys);
+        removal.store->driver->close(removal.store);
+    }
+    mem_release(name);
+    mem_release(absolute);
+    *ret_failed += removal.failed;
+    return result;
+}
 
 static int run(const struct settings *settings, char **operands, size_t operand_count,
                struct err *err)
 {
-    (void)settings;
-    (void)operands;
-    (void)operand_count;
-    return err_set(err, ERR_USAGE, "not there yet");
+    uint64_t failed = 0;
+    for (size_t i = 0; i < operand_count; i++)
+        if (remove_location(settings, operands[i], &failed, err) < 0)
+            return err_at(err, "remove '%s'", operands[i]);
+    return failed != 0 ? EXIT_SOME_FAILED : EXIT_DONE;
 }
 
 const struct command cmd_rm = {

@@ -12,9 +12,11 @@ struct display *display_start(const struct settings *settings, const struct job 
                               const char *remark, bool plan_only);
 /* Show what is new: call a few times a second. */
 void display_step(struct display *display, struct run *run);
-void display_summary(struct display *display, struct snapshot *last, enum run_end end);
+void display_summary(struct display *display, struct snapshot *last, enum run_end end,
+                     int exit_status);
 void display_interrupted(struct display *display, bool flushed);
-void display_failed(struct display *display); /* the caller prints the error */
+/* The caller prints the error. */
+void display_failed(struct display *display, const struct err *err);
 void display_free(struct display *display);
 
 /* What a plan holds, on standard output. */

@@ -10,6 +10,7 @@
 #include "job/filter.h"
 #include "job/plan.h"
 #include "job/run.h"
+#include "job/status.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -125,11 +126,23 @@ static int watch(struct run *run, struct display *display, struct err *err)
     display_step(display, run);
     enum run_end end = RUN_DONE;
     if (run_end(run, &end, &last, err) < 0) {
-        display_failed(display);
+        display_failed(display, err);
         return -1;
     }
-    display_summary(display, &last, end);
+    display_summary(display, &last, end, exit_of(end));
     return exit_of(end);
+}
+
+/* What was planned, and how to go on. */
+static int show_plan(const struct settings *settings, const struct job *job, struct err *err)
+{
+    struct status status;
+    if (status_read(&status, job, err) < 0)
+        return -1;
+    display_plan_totals(settings, &status.planned, 0);
+    if (!settings->json && !settings->quiet)
+        printf("run it: lade run %s\n", job->path);
+    return 0;
 }
 
 int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
@@ -154,6 +167,8 @@ int drive_job(const struct settings *settings, struct job *job, const struct job
     struct display *display = display_start(settings, job, run_remark(run), what == DRIVE_PLAN);
     const int status = watch(run, display, err);
     display_free(display);
+    if (status == EXIT_DONE && what == DRIVE_PLAN && show_plan(settings, job, err) < 0)
+        return -1;
     if (status < 0 && err->kind == ERR_LOCAL)
         err_hint(err, "when that is mended, run the same command to go on");
     return status;
