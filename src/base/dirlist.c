@@ -383,7 +383,7 @@ static int start_merge(struct dirlist *list, struct err *err)
 /* The head of the heap stays valid until the next call, which first moves it on. */
 static int next_merged(struct dirlist *list, const struct record **ret_record, struct err *err)
 {
-    if (list->next++ != 0) {
+    if (list->next++ != 0 && list->heap_count != 0) {
         struct run *last = &list->runs[list->heap[0]];
         if (advance_run(list, last, err) < 0)
             return -1;
