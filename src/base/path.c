@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path_internal.h"
 #include "base/scope.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +13,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define LINKS_MAX 40 /* as the kernel's */
 
 /* Directories on the way need no read permission. */
 #define WAY_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
@@ -91,39 +90,15 @@ char *path_base(const char *path)
     return buf_take(&base);
 }
 
-/* Bytes of the UTF-8 character at `text` (ended by NUL), 0 when it is none. */
-static size_t utf8_len(const unsigned char *text)
-{
-    const unsigned char first = text[0];
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    const size_t len = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    for (size_t i = 1; i < len; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    const bool overlong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);
-    const bool surrogate = first == 0xed && text[1] >= 0xa0;
-    const bool beyond = first == 0xf4 && text[1] >= 0x90;
-    return overlong || surrogate || beyond ? 0 : len;
-}
-
 void path_show(struct buf *out, const char *name)
 {
-    const unsigned char *at = (const unsigned char *)name;
-    while (*at != '\0') {
-        const size_t len = utf8_len(at);
-        const bool control = *at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0);
-        if (len == 0 || control || *at == '\\') {
-            const size_t bad = len > 1 ? len : 1; /* U+0080 to U+009f are control characters, too */
-            for (size_t i = 0; i < bad; i++)
-                buf_printf(out, "\\x%02x", at[i]);
-            at += bad;
-        } else {
-            buf_add(out, at, len);
-            at += len;
-        }
+    for (;;) {
+        const char *backslash = strchrnul(name, '\\');
+        utf8_show(out, name, (size_t)(backslash - name));
+        if (*backslash == '\0')
+            return;
+        buf_add_text(out, "\\x5c");
+        name = backslash + 1;
     }
 }
 
@@ -140,13 +115,13 @@ static int leaves_root(const char *rel)
     return 0;
 }
 
-static int open_beneath(int root_fd, const char *rel, int flags, mode_t mode, bool follow)
+static int open_beneath(int root_fd, const char *rel, int flags, mode_t mode)
 {
     const bool makes = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
     struct open_how how = {
         .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
         .mode = makes ? mode & 07777 : 0,
-        .resolve = RESOLVE_BENEATH | (follow ? 0 : RESOLVE_NO_SYMLINKS),
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
     };
     long fd = -1;
     do /* EAGAIN: something was renamed meanwhile, the kernel is not sure and asks to repeat */
@@ -164,20 +139,19 @@ int path_open(int root_fd, const char *rel, int flags, mode_t mode, bool follow)
     }
     if (rel[0] == '\0')
         rel = ".";
-    /* Who asks to follow links wants what they lead to, wherever that is. */
-    if (follow && strlen(rel) < PATH_MAX)
-        return openat(root_fd, rel, flags | O_CLOEXEC, mode);
     if (strlen(rel) >= PATH_MAX)
-        return follow ? path_open_walk(root_fd, rel, flags, mode, true)
-                      : path_open_pieces(root_fd, rel, flags, mode);
-    const int fd = open_beneath(root_fd, rel, flags, mode, follow);
+        return path_open_pieces(root_fd, rel, flags, mode, follow);
+    /* Who asks to follow links wants what they lead to, wherever that is. */
+    if (follow)
+        return openat(root_fd, rel, flags | O_CLOEXEC, mode);
+    const int fd = open_beneath(root_fd, rel, flags, mode);
     /* EPERM: old containers answer so to system calls that they do not know. */
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        return path_open_walk(root_fd, rel, flags, mode, follow);
+        return path_open_walk(root_fd, rel, flags, mode);
     return fd;
 }
 
-int path_open_pieces(int root_fd, const char *rel, int flags, mode_t mode)
+int path_open_pieces(int root_fd, const char *rel, int flags, mode_t mode, bool follow)
 {
     SCOPED_FD int way = -1;
     int at = root_fd;
@@ -193,7 +167,7 @@ int path_open_pieces(int root_fd, const char *rel, int flags, mode_t mode)
         }
         memcpy(piece, rel, len);
         piece[len] = '\0';
-        const int next = path_open(at, piece, O_PATH | O_DIRECTORY, 0, false);
+        const int next = path_open(at, piece, O_PATH | O_DIRECTORY, 0, follow);
         if (next < 0)
             return -1;
         scope_close_fd(&way);
@@ -201,130 +175,26 @@ int path_open_pieces(int root_fd, const char *rel, int flags, mode_t mode)
         rel += len + 1;
         left -= len + 1;
     }
-    return path_open(at, rel, flags, mode, false);
+    return path_open(at, rel, flags, mode, follow);
 }
 
-struct walk {
-    int root_fd;
-    int fd; /* of the directory reached, -1 = the root */
-    bool follow;
-    unsigned link_count; /* followed so far */
-    struct buf done;     /* path of fd, free of links */
-    struct buf todo;
-    size_t at; /* in todo */
-};
-
-static void walk_done(struct walk *walk)
+/* ELOOP instead of ENOTDIR when `name` is a link, as openat2() says. */
+static void tell_link(int dir_fd, const char *name)
 {
-    scope_close_fd(&walk->fd);
-    buf_done(&walk->done);
-    buf_done(&walk->todo);
-}
-
-static int walk_fd(const struct walk *walk)
-{
-    return walk->fd >= 0 ? walk->fd : walk->root_fd;
-}
-
-static void walk_move(struct walk *walk, int fd)
-{
-    scope_close_fd(&walk->fd);
-    walk->fd = fd;
-}
-
-/* The next component that is a name or ".."; false at the end, -1 in errno for one too long. */
-static int walk_name(struct walk *walk, char name[NAME_MAX + 1], bool *ret_last)
-{
-    for (;;) {
-        const char *start = walk->todo.data + walk->at;
-        if (*start == '\0')
-            return 0;
-        const char *slash = strchrnul(start, '/');
-        const size_t len = (size_t)(slash - start);
-        walk->at += len + (*slash == '/');
-        if (len == 0 || (len == 1 && start[0] == '.'))
-            continue;
-        if (len > NAME_MAX) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        memcpy(name, start, len);
-        name[len] = '\0';
-        *ret_last = slash[strspn(slash, "/")] == '\0';
-        return 1;
-    }
-}
-
-/* ".." of a link's target: from the root again along what was walked, so it cannot be led astray.
- */
-static int walk_up(struct walk *walk)
-{
-    if (walk->done.len == 0) {
-        errno = EXDEV;
-        return -1;
-    }
-    const char *slash = memrchr(walk->done.data, '/', walk->done.len);
-    buf_cut(&walk->done, slash != NULL ? (size_t)(slash - walk->done.data) : 0);
-    if (walk->done.len == 0) {
-        walk_move(walk, -1);
-        return 0;
-    }
-    const int fd = path_open_walk(walk->root_fd, walk->done.data, O_PATH | O_DIRECTORY, 0, false);
-    if (fd < 0)
-        return -1;
-    walk_move(walk, fd);
-    return 0;
-}
-
-/* 1: `name` was a link and its target is now in front of what is to do. 0: it is none. */
-static int walk_link(struct walk *walk, const char *name)
-{
-    char target[PATH_MAX];
-    const ssize_t len = readlinkat(walk_fd(walk), name, target, sizeof target);
-    if (len < 0)
-        return errno == EINVAL || errno == ENOENT ? 0 : -1;
-    if (!walk->follow || ++walk->link_count > LINKS_MAX) {
+    struct stat st;
+    const int sys = errno;
+    if (sys == ENOTDIR && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISLNK(st.st_mode))
         errno = ELOOP;
-        return -1;
-    }
-    if (len == sizeof target || target[0] == '/') {
-        errno = len == sizeof target ? ENAMETOOLONG : EXDEV;
-        return -1;
-    }
-    struct buf todo = { 0 };
-    buf_add(&todo, target, (size_t)len);
-    if (walk->todo.data[walk->at - 1] == '/')
-        buf_add_char(&todo, '/');
-    buf_add_text(&todo, walk->todo.data + walk->at);
-    buf_done(&walk->todo);
-    walk->todo = todo;
-    walk->at = 0;
-    return 1;
+    else
+        errno = sys;
 }
 
-static int walk_down(struct walk *walk, const char *name)
+static int open_last(int dir_fd, const char *name, int flags, mode_t mode)
 {
-    const int fd = openat(walk_fd(walk), name, WAY_FLAGS);
-    if (fd < 0) {
-        /* The kernel says ENOTDIR of a link, too. */
-        if (errno == ENOTDIR && walk_link(walk, name) == 0)
-            errno = ENOTDIR;
-        return -1;
-    }
-    walk_move(walk, fd);
-    if (walk->done.len != 0)
-        buf_add_char(&walk->done, '/');
-    buf_add_text(&walk->done, name);
-    return 0;
-}
-
-static int walk_open_last(struct walk *walk, const char *name, int flags, mode_t mode)
-{
-    const bool slash = walk->todo.data[walk->todo.len - 1] == '/';
-    const int all = flags | O_NOFOLLOW | O_CLOEXEC | (slash ? O_DIRECTORY : 0);
-    const int fd = openat(walk_fd(walk), name, all, mode);
-    if (fd < 0 && errno == ENOTDIR && !walk->follow && walk_link(walk, name) == 0)
-        errno = ENOTDIR;
+    const int fd = openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        tell_link(dir_fd, name);
     if (fd < 0 || (flags & O_PATH) == 0 || (flags & O_NOFOLLOW) != 0)
         return fd;
     /* O_PATH opens links themselves. */
@@ -336,46 +206,38 @@ static int walk_open_last(struct walk *walk, const char *name, int flags, mode_t
     return -1;
 }
 
-static int walk_run(struct walk *walk, int flags, mode_t mode)
-{
-    const bool look = walk->follow;
-    const bool look_last = look && (flags & O_NOFOLLOW) == 0 && (~flags & (O_CREAT | O_EXCL)) != 0;
-    char name[NAME_MAX + 1];
-    bool last = false;
-    int more = 0;
-    while ((more = walk_name(walk, name, &last)) > 0) {
-        if (strcmp(name, "..") == 0) {
-            if (walk_up(walk) < 0)
-                return -1;
-            continue;
-        }
-        const int link = (last ? look_last : look) ? walk_link(walk, name) : 0;
-        if (link < 0)
-            return -1;
-        if (link > 0)
-            continue;
-        if (last)
-            return walk_open_last(walk, name, flags, mode);
-        if (walk_down(walk, name) < 0)
-            return -1;
-    }
-    return more < 0 ? -1 : openat(walk_fd(walk), ".", flags | O_CLOEXEC, mode);
-}
-
-int path_open_walk(int root_fd, const char *rel, int flags, mode_t mode, bool follow)
+int path_open_walk(int root_fd, const char *rel, int flags, mode_t mode)
 {
     const int sys = leaves_root(rel);
     if (sys != 0) {
         errno = sys;
         return -1;
     }
-    struct walk walk = { .root_fd = root_fd, .fd = -1, .follow = follow };
-    buf_add_text(&walk.todo, rel);
-    const int fd = walk_run(&walk, flags, mode);
-    const int sys_open = errno; /* releasing the walk may change it */
-    walk_done(&walk);
-    errno = sys_open;
-    return fd;
+    SCOPED_FD int way = -1;
+    int at = root_fd;
+    for (;;) {
+        rel += strspn(rel, "/");
+        const char *slash = strchrnul(rel, '/');
+        const size_t len = (size_t)(slash - rel);
+        if (len > NAME_MAX) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        char name[NAME_MAX + 1];
+        memcpy(name, rel, len);
+        name[len] = '\0';
+        if (slash[strspn(slash, "/")] == '\0')
+            return open_last(at, len != 0 ? name : ".", flags | (*slash == '/' ? O_DIRECTORY : 0),
+                             mode);
+        const int next = openat(at, name, WAY_FLAGS);
+        if (next < 0) {
+            tell_link(at, name);
+            return -1;
+        }
+        scope_close_fd(&way);
+        at = way = next;
+        rel = slash;
+    }
 }
 
 /* ---- making directories ---- */

@@ -1,7 +1,7 @@
 /* base/path.h: names are bytes. Paths below a root directory are resolved without ever leaving it:
- * no
- * "..", no absolute part, and no symbolic link unless `follow` is given. Any depth: a path longer
- * than PATH_MAX is walked in pieces. */
+ * no "..", no absolute part, and no symbolic link. Only with `follow`, for what the user asked to
+ * read through links, a link leads wherever it does. Any depth: a path longer than PATH_MAX is
+ * opened in pieces. */
 #pragma once
 
 #include "base/buf.h"
@@ -13,8 +13,7 @@
 #include <sys/types.h>
 
 /* openat() below root_fd; rel "" or "." is the root itself. Returns a descriptor (close on exec) or
- * -1 with errno (ELOOP: a link in the way, EXDEV: it would leave the root, also by a link that is
- * followed). */
+ * -1 with errno (ELOOP: a link in the way, EXDEV: the text would leave the root). */
 int path_open(int root_fd, const char *rel, int flags, mode_t mode, bool follow);
 /* Make the directory `rel` and its missing parents below root_fd with mode 0777 & ~umask. */
 CHECKED int path_make_dirs(int root_fd, const char *rel, struct err *err);

@@ -5,6 +5,6 @@
 #include <sys/types.h>
 
 /* path_open() component by component, for kernels without openat2() (before 5.6). */
-int path_open_walk(int root_fd, const char *rel, int flags, mode_t mode, bool follow);
-/* path_open() in pieces below PATH_MAX, without following links. */
-int path_open_pieces(int root_fd, const char *rel, int flags, mode_t mode);
+int path_open_walk(int root_fd, const char *rel, int flags, mode_t mode);
+/* path_open() in pieces below PATH_MAX. */
+int path_open_pieces(int root_fd, const char *rel, int flags, mode_t mode, bool follow);

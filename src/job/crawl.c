@@ -420,13 +420,15 @@ static void set_names(struct crawl *crawl, struct crawl_item *item)
     }
 }
 
-static bool file_wanted(struct crawl *crawl, const struct crawl_item *item)
+/* An item is given unless the filter leaves it out, and then only to be told. */
+static bool item_wanted(struct crawl *crawl, struct crawl_item *item)
 {
-    const char *rule = NULL;
+    item->rule = NULL;
     if (crawl->options.filter == NULL ||
-        filter_file(crawl->options.filter, item->name, item->name_len, &rule))
+        filter_file(crawl->options.filter, item->name, item->name_len, &item->rule))
         return true;
     crawl->excluded++;
+    item->reason = REASON_EXCLUDED;
     return false;
 }
 
@@ -455,9 +457,15 @@ static int visit_directory(struct crawl *crawl, struct node *parent,
     buf_add(&crawl->name, entry->name, entry->name_len);
     buf_add_char(&crawl->name, '/');
     if (!directory_wanted(crawl, crawl->name.data, crawl->name.len)) {
-        if (!passed_already(crawl, crawl->name.data, crawl->name.len))
-            crawl->excluded++;
-        return 0;
+        if (passed_already(crawl, crawl->name.data, crawl->name.len))
+            return 0;
+        crawl->excluded++;
+        item_from_entry(crawl, entry, ret_item);
+        ret_item->reason = REASON_EXCLUDED;
+        (void)filter_dir(crawl->options.filter, crawl->name.data, crawl->name.len - 1,
+                         &ret_item->rule);
+        set_names(crawl, ret_item);
+        return crawl->options.tell_excluded ? 1 : 0;
     }
     struct node *node = enter(crawl, parent, entry->name, entry->name_len);
     if (node == NULL)
@@ -473,8 +481,7 @@ static int visit_directory(struct crawl *crawl, struct node *parent,
     frame->pending = true;
     if (crawl->options.filter != NULL && node->reason == REASON_NONE &&
         !(frame->item.empty &&
-          file_wanted(crawl, &(struct crawl_item){ .name = node->name,
-                                                   .name_len = (uint32_t)node->name_len })))
+          filter_file(crawl->options.filter, node->name, node->name_len, NULL)))
         return 0;
     return give_pending(crawl, ret_item) ? 1 : 0;
 }
@@ -492,8 +499,10 @@ static int visit(struct crawl *crawl, struct node *node, const struct dirlist_en
         link_collides(crawl, node, entry->name))
         item.reason = REASON_COLLISION;
     set_names(crawl, &item);
-    if (!file_wanted(crawl, &item))
-        return 0;
+    if (!item_wanted(crawl, &item)) {
+        *ret_item = item;
+        return crawl->options.tell_excluded ? 1 : 0;
+    }
     if (give_pending(crawl, ret_item)) {
         crawl->held = item;
         crawl->holding = true;
@@ -561,7 +570,7 @@ static int next_in_list(struct crawl *crawl, struct crawl_item *ret_item, struct
             ret_item->empty = true;
         }
         set_names(crawl, ret_item);
-        if (file_wanted(crawl, ret_item))
+        if (item_wanted(crawl, ret_item) || crawl->options.tell_excluded)
             return 1;
     }
 }

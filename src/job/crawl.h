@@ -27,6 +27,7 @@ struct crawl_options {
     const char *temp_dir;    /* where a huge directory is sorted; NULL: $TMPDIR */
     const char *files_from;  /* a file with paths below the one source; NULL: the whole tree */
     bool files_from_nul;     /* they end in NUL, not in newline */
+    bool tell_excluded;      /* give what the filter leaves out too, with REASON_EXCLUDED */
     const struct stop *stop;
 };
 struct crawl_item {
@@ -35,6 +36,7 @@ struct crawl_item {
     const char *key; /* the same, with LINK_SUFFIX behind a link that is kept */
     enum entry_kind kind;
     enum plan_reason reason; /* REASON_NONE: to be moved */
+    const char *rule; /* REASON_EXCLUDED: the rule that did it; the filter's, NULL: none matched */
     int sys;
     bool empty;
     uint32_t mode, uid, gid;

@@ -32,6 +32,7 @@ static const struct {
     [REASON_TOO_LARGE] = { ERR_LIMIT, "is larger than an object of the destination may be", "" },
     [REASON_OTHER_DEVICE] = { ERR_SOURCE, "is on another file system (--one-file-system)", "" },
     [REASON_LOOP] = { ERR_SOURCE, "is a link to a directory above it", "" },
+    [REASON_EXCLUDED] = { ERR_SOURCE, "is excluded", "" },
     [REASON_DANGLING] = { ERR_ABSENT, "is a link to nothing", "use --links keep or skip" },
 };
 

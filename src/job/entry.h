@@ -37,6 +37,7 @@ enum plan_reason {
     REASON_OTHER_DEVICE = 12, /* --one-file-system */
     REASON_LOOP = 13,         /* a link to a directory above, with --links follow */
     REASON_DANGLING = 14,     /* a link to nothing, with --links follow */
+    REASON_EXCLUDED = 15,     /* by a filter rule; only told, never in a plan */
     REASON_COUNT
 };
 const char *plan_reason_text(enum plan_reason reason);

@@ -146,7 +146,7 @@ static int compare_content(struct get_job *job, struct err *err)
         result = pool_take(job->worker->run->pool, &slab, 1, job->worker->run->stop, err);
         digest_reset(&job->worker->digest);
         struct body body = body_of_fd(fd, 0, object.size_bytes, slab, CHUNK_BYTES,
-                                      &job->worker->digest, &job->worker->run->flow);
+                                      &job->worker->digest, &job->worker->run->read_flow);
         const void *bytes = NULL;
         size_t len = 1;
         while (result == 0 && len != 0)

@@ -241,6 +241,8 @@ static int open_streams(struct planner *planner, const struct job *job, uint32_t
                                          .start_after = after,
                                          .files_from = spec->files_from,
                                          .files_from_nul = spec->files_from_nul,
+                                         .tell_excluded = options->verbose &&
+                                                          planner->out != NULL && !planner->json,
                                          .stop = options->stop };
     return stream_of_crawl(&planner->from, &crawl, err);
 }
@@ -390,6 +392,14 @@ static void print_entry(const struct planner *planner, const struct stream_item 
     fprintf(planner->out, "(dryrun) %s: %s\n", verb, buf_text(&line));
 }
 
+static void print_excluded(const struct planner *planner, const struct stream_item *from)
+{
+    SCOPED(buf) struct buf line = { 0 };
+    path_show(&line, from->name);
+    fprintf(planner->out, "(dryrun) exclude: %s: %s\n", buf_text(&line),
+            from->rule != NULL ? from->rule : "no rule includes it");
+}
+
 /* ---- the loop ---- */
 
 static void tell_settled(const struct planner *planner, const struct plan_entry *entry)
@@ -407,6 +417,10 @@ static int plan_all(struct planner *planner, struct err *err)
     struct stream_item from;
     int got;
     while ((got = stream_next(planner->from, &from, err)) == 1) {
+        if (from.reason == REASON_EXCLUDED) {
+            print_excluded(planner, &from);
+            continue;
+        }
         struct plan_entry entry;
         if (plan_entry(planner, &from, &entry, err) < 0)
             return -1;

@@ -113,7 +113,7 @@ static int digest_source(struct put_job *job, struct source_file *file, struct e
         return -1;
     digest_reset(&job->worker->digest);
     struct body body = body_of_fd(file->fd, 0, file->size_bytes, job->slab, CHUNK_BYTES,
-                                  &job->worker->digest, &job->worker->run->flow);
+                                  &job->worker->digest, &job->worker->run->read_flow);
     int result = 0;
     const void *bytes = NULL;
     size_t len = 1;
@@ -139,7 +139,7 @@ static int digest_stored(struct put_job *job, uint64_t *ret_crc64, struct err *e
     } else if (result == 0) {
         struct digest digest;
         result = digest_init(&digest, 0, err);
-        struct sink sink = { .flow = &job->worker->run->flow, .digest = &digest, .fd = -1 };
+        struct sink sink = { .flow = &job->worker->run->read_flow, .digest = &digest, .fd = -1 };
         if (result == 0)
             result = job->store->driver->get(job->store, job->put.key, 0, UINT64_MAX, object.etag,
                                              &sink, NULL, err);

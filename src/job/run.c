@@ -273,6 +273,8 @@ static int start_all(struct run *run, struct err *err)
     run->flow = (struct flow){ .rate = run->options.bwlimit_bytes_per_s != 0 ? &run->rate : NULL,
                                .stop = run->stop,
                                .moved = &run->moved };
+    run->read_flow = run->flow;
+    run->read_flow.moved = NULL;
     dispatch_init(run);
     if (start_ledger(run, err) < 0 || start_planner(run, err) < 0)
         return -1;

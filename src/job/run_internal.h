@@ -110,6 +110,7 @@ struct run {
     struct permit permit;
     struct rate rate;
     struct flow flow;
+    struct flow read_flow; /* of bytes that are only read, to compare */
     atomic_uint_fast64_t moved;
     atomic_uint_fast64_t retries;
     atomic_uint active_count;

@@ -70,6 +70,7 @@ static int next_crawled(struct stream *stream, struct stream_item *ret_item, str
                                       .name_len = item.name_len,
                                       .kind = item.kind,
                                       .reason = item.reason,
+                                      .rule = item.rule,
                                       .sys = item.sys,
                                       .empty = item.empty,
                                       .mode = item.mode,

@@ -15,6 +15,7 @@ struct stream_item {
     uint32_t name_len;
     enum entry_kind kind;
     enum plan_reason reason;
+    const char *rule; /* REASON_EXCLUDED */
     int sys;
     bool empty;
     uint32_t mode, uid, gid;
