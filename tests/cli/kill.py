@@ -1,0 +1,108 @@
+"""kill -9 at random moments of put and of get, then the same command: the same objects, byte for byte, and what
+was journalled as done is not moved again."""
+import os
+import shutil
+import signal
+import time
+
+from harness import LONG, case, check, equal, journalled, main, make_tree, random_of, same_trees, scan, set_age, stamps, \
+    temporaries
+
+KILLS = 1000 if LONG else 30
+DIRECTORIES = 12
+LARGE = 160 << 20  # goes in parts
+
+
+def make_source(it, dice):
+    """Many small files, some of a few megabytes, links, empty directories, and one that goes in parts."""
+    content = {}
+    for directory in range(DIRECTORIES):
+        for number in range(120):
+            content[f"d{directory:02}/f{number:03}"] = dice.randbytes(dice.randrange(3000))
+        content[f"d{directory:02}/medium"] = dice.randbytes(dice.randrange(2 << 20))
+    make_tree(it / "src", content)
+    with open(it / "src/large", "wb") as file:
+        for at in range(0, LARGE, 8 << 20):
+            file.seek(at + dice.randrange(1 << 20))
+            file.write(dice.randbytes(1 << 18))
+        file.truncate(LARGE)
+    os.symlink("../large", it / "src/d00/link")
+    os.mkdir(it / "src/empty")
+    set_age(it / "src")
+    return scan(it / "src")
+
+
+def kill_at(it, seconds, *command):
+    """True when the process was still there."""
+    process = it.start(*command)
+    time.sleep(seconds)
+    alive = process.poll() is None
+    if alive:
+        os.kill(process.pid, signal.SIGKILL)
+    it.end(process, status=(0, -signal.SIGKILL))
+    return alive
+
+
+def directories_of(tree):
+    return sum(1 for entry in tree.values() if entry.kind == "dir")
+
+
+def one(it, dice, span, command, target, expected):
+    """Kill it, sometimes twice or three times, then run it to its end. True when a kill hit."""
+    job = it / "job"
+    hits = 0
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        hits += kill_at(it, dice.uniform(0.003, span), *command)
+    done = journalled(job) if (job / "g000001").exists() and not (job / "g000001/finished").exists() else 0
+    before = stamps(target) if target.exists() else {}
+    it.lade(*command)
+    same_trees(target, expected)
+    equal(temporaries(target), [], "temporary names left")
+    after = stamps(target)
+    kept = sum(1 for rel, stamp in before.items() if after.get(rel) == stamp)
+    check(kept + directories_of(expected) >= done,
+          f"{done} entries were journalled before the last kill, and only {kept} objects were left alone")
+    again = stamps(target)
+    it.lade(*command)
+    equal(stamps(target), again, "what a run after the end moved")
+    shutil.rmtree(target)
+    shutil.rmtree(job)
+    return hits != 0
+
+
+def series(it, name, prepare):
+    dice = random_of(name, 1)
+    tree = make_source(it, dice)
+    command, target, expected = prepare(tree)
+    began = time.monotonic()
+    it.lade(*command)
+    span = time.monotonic() - began
+    shutil.rmtree(target)
+    shutil.rmtree(it / "job")
+    hits = tries = 0
+    while hits < KILLS:
+        hits += one(it, dice, span, command, target, expected)
+        tries += 1
+        check(tries < 4 * KILLS, f"only {hits} of {tries} kills hit a running lade")
+    print(f"# {hits} kills, the work takes {span:.2f} s")
+
+
+@case
+def kill_put_at_random_moments(it):
+    def prepare(_):
+        # What a whole run makes is what each killed and continued one must make.
+        it.lade("put", "--job", "reference-job", "src", "file:reference")
+        return ("put", "--job", "job", "src", "file:store"), it / "store", scan(it / "reference")
+    series(it, "kill put", prepare)
+
+
+@case
+def kill_get_at_random_moments(it):
+    def prepare(tree):
+        it.lade("put", "--job", "put-job", "src", "file:store")
+        return ("get", "--job", "job", "file:store", "out"), it / "out", tree
+    series(it, "kill get", prepare)
+
+
+if __name__ == "__main__":
+    main()
