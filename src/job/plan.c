@@ -363,6 +363,9 @@ static void print_entry(const struct planner *planner, const struct stream_item 
 {
     if (entry->action == PLAN_UNCHANGED || planner->out == NULL)
         return;
+    /* Directories come with what is in them. */
+    if (entry->kind == ENTRY_DIR && !entry->empty && entry->reason == REASON_NONE)
+        return;
     const struct job_spec *spec = planner->options->spec;
     SCOPED(buf) struct buf source = { 0 };
     SCOPED(buf) struct buf target = { 0 };
