@@ -86,6 +86,35 @@ static void show_events(struct display *display, const struct snapshot *snap, in
         put_event(display);
 }
 
+static void add_part(struct buf *line, uint64_t count, const char *what)
+{
+    char number[UNITS_TEXT_MAX];
+    if (count != 0)
+        buf_printf(line, ", %s %s", units_count(count, number), what);
+}
+
+/* Once, when the plan is whole: what it holds. */
+static void show_plan(struct display *display, struct run *run)
+{
+    struct segment_sum sum;
+    uint64_t excluded = 0;
+    char number[UNITS_TEXT_MAX];
+    run_plan_sum(run, &sum, &excluded);
+    buf_clear(&display->line);
+    buf_printf(&display->line, "planned: %s %s", units_count(sum.entries, number),
+               sum.entries == 1 ? "entry" : "entries");
+    add_part(&display->line, sum.by_action[PLAN_NEW], "new");
+    add_part(&display->line, sum.by_action[PLAN_REPLACE], "to be replaced");
+    add_part(&display->line, sum.by_action[PLAN_COMPARE], "to be compared");
+    add_part(&display->line, sum.by_action[PLAN_UNCHANGED], "unchanged");
+    add_part(&display->line, sum.by_action[PLAN_SKIP], "skipped");
+    add_part(&display->line, sum.by_action[PLAN_FAIL], "refused");
+    add_part(&display->line, excluded, "excluded");
+    buf_printf(&display->line, "; %s to look at or move", units_bytes(sum.objects_bytes, number));
+    term_log(&display->term, display->line.data);
+    display->plan_told = true;
+}
+
 void display_step(struct display *display, struct run *run)
 {
     struct snapshot snap;
@@ -93,10 +122,14 @@ void display_step(struct display *display, struct run *run)
     show_notes(display, run);
     run_snapshot(run, &snap);
     snapshot_measure(&snap, &display->meter, now_ns);
-    if (display->settings->json)
+    if (display->settings->json) {
         show_events(display, &snap, now_ns);
-    else
-        term_draw(&display->term, &snap, now_ns);
+        return;
+    }
+    if (snap.totals_final && !display->plan_told && !display->plan_only &&
+        !display->settings->quiet)
+        show_plan(display, run);
+    term_draw(&display->term, &snap, now_ns);
 }
 
 /* Notes beyond NOTES_MAX were not shown, and those of an earlier process were shown by that. */

@@ -1,5 +1,7 @@
 /* One object becomes an entry of the target directory. */
 #include "base/ban.h"
+#include "base/clock.h"
+#include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/run_internal.h"
@@ -130,6 +132,53 @@ static int make_directory(struct get_job *job, struct err *err)
     return 0;
 }
 
+/* Of the file open as fd; its bytes do not count as moved. */
+static int digest_local(struct worker *worker, int fd, uint64_t size_bytes, struct digest *digest,
+                        struct err *err)
+{
+    void *slab = NULL;
+    if (pool_take(worker->run->pool, &slab, 1, worker->run->stop, err) < 0)
+        return -1;
+    digest_reset(&worker->digest);
+    struct body body =
+        body_of_fd(fd, 0, size_bytes, slab, CHUNK_BYTES, &worker->digest, &worker->run->read_flow);
+    const void *bytes = NULL;
+    size_t len = 1;
+    int result = 0;
+    while (result == 0 && len != 0)
+        result = body_next(&body, &bytes, &len, err);
+    pool_give(worker->run->pool, &slab, 1);
+    return result;
+}
+
+static bool same_link(int dir_fd, const char *name, const struct result *result)
+{
+    char target[PATH_MAX];
+    const ssize_t len = readlinkat(dir_fd, name, target, sizeof target);
+    return len >= 0 && (uint64_t)len == result->size_bytes &&
+           crc64nvme(0, target, (size_t)len) == result->record.crc64;
+}
+
+bool get_brought(struct worker *worker, const char *rel, const struct result *result)
+{
+    int dir_fd = -1;
+    const char *name = NULL;
+    struct stat st;
+    struct err ignored = { 0 }; /* whatever it is, the commit finds it again */
+    if (dir_cache_at(&worker->stage.dirs, rel, false, &dir_fd, &name, &ignored) < 0 ||
+        fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        (result->mtime_ns != 0 && clock_from_timespec_ns(st.st_mtim) != result->mtime_ns))
+        return false;
+    if (S_ISLNK(st.st_mode))
+        return same_link(dir_fd, name, result);
+    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != result->size_bytes)
+        return false;
+    SCOPED_FD int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    return fd >= 0 && digest_local(worker, fd, result->size_bytes, &digest, &ignored) == 0 &&
+           digest.crc64 == result->record.crc64;
+}
+
 /* What is here, by content: 1 the same as what is stored, 0 not, -1. */
 static int compare_content(struct get_job *job, struct err *err)
 {
@@ -138,21 +187,11 @@ static int compare_content(struct get_job *job, struct err *err)
         return -1;
     SCOPED_FD int fd = path_open(job->worker->run->sources.roots[0].dir_fd, job->rel,
                                  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, false);
-    void *slab = NULL;
     struct stat st;
     int result = 0;
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
         (uint64_t)st.st_size == object.size_bytes && (object.attr.have & ATTR_CRC64) != 0) {
-        result = pool_take(job->worker->run->pool, &slab, 1, job->worker->run->stop, err);
-        digest_reset(&job->worker->digest);
-        struct body body = body_of_fd(fd, 0, object.size_bytes, slab, CHUNK_BYTES,
-                                      &job->worker->digest, &job->worker->run->read_flow);
-        const void *bytes = NULL;
-        size_t len = 1;
-        while (result == 0 && len != 0)
-            result = body_next(&body, &bytes, &len, err);
-        if (slab != NULL)
-            pool_give(job->worker->run->pool, &slab, 1);
+        result = digest_local(job->worker, fd, object.size_bytes, &job->worker->digest, err);
         if (result == 0 && job->worker->digest.crc64 == object.attr.crc64)
             result = 1;
     }

@@ -116,10 +116,15 @@ static int parse_file(struct job *job, struct buf *text, struct err *err)
     if (memcmp(tail.data, text->data + body_len, tail_len) != 0)
         return damaged(err, "its checksum does not fit");
     const char *at = text->data + sizeof head - 1;
+    unsigned char id[8];
     memcpy(job->id, at, 16);
-    at += 17;
+    at += 16;
+    if (digest_unhex(job->id, id, sizeof id) < 0 || strncmp(at, "\ncreated=", 9) != 0)
+        return damaged(err, "its head");
     char *end = NULL;
-    job->created_ns = strtoll(at + strlen("created="), &end, 10);
+    job->created_ns = strtoll(at + 9, &end, 10);
+    if (*end != '\n')
+        return damaged(err, "its head");
     return job_spec_parse(&job->spec, end + 1, body_len - (size_t)(end + 1 - text->data), err);
 }
 

@@ -159,11 +159,12 @@ void journal_done(struct journal *journal)
 static void parse_text(struct view *view, char *ret_text, size_t cap)
 {
     const size_t len = view_left(view);
-    if (len >= cap) {
+    const void *bytes = len < cap ? view_bytes(view, len) : NULL;
+    if (bytes == NULL) {
         view->bad = true;
         return;
     }
-    memcpy(ret_text, view_bytes(view, len), len);
+    memcpy(ret_text, bytes, len);
     ret_text[len] = '\0';
 }
 
@@ -179,7 +180,10 @@ static void parse_begin(struct view *view, struct journal_upload *upload)
 
 static void parse_part(struct view *view, struct store_part *part)
 {
-    part->number = (uint32_t)view_varint(view);
+    const uint64_t number = view_varint(view);
+    if (number > UINT32_MAX)
+        view->bad = true;
+    part->number = (uint32_t)number;
     part->size_bytes = view_varint(view);
     part->crc64 = view_u64(view);
     parse_text(view, part->etag, sizeof part->etag);
@@ -211,11 +215,13 @@ int journal_parse(const void *payload, size_t len, struct journal_record *ret_re
         break;
     case JOURNAL_DROP:
         break;
-    case JOURNAL_INTENT:
-        ret_record->last = (uint32_t)view_varint(&view);
-        if (ret_record->last > SEGMENT_ENTRIES_MAX)
+    case JOURNAL_INTENT: {
+        const uint64_t last = view_varint(&view);
+        if (last > SEGMENT_ENTRIES_MAX)
             return -1;
+        ret_record->last = (uint32_t)last;
         break;
+    }
     default:
         return -1;
     }

@@ -34,7 +34,7 @@ static struct store_put large_put(const struct run *run, const struct large *lar
                                .attr = &large->attr,
                                .meta = spec->meta,
                                .meta_count = spec->meta_count,
-                               .if_absent = spec->immutable };
+                               .if_absent = spec->immutable && !large->brought };
 }
 
 static void report(struct worker *worker, struct large *large, struct result *result)
@@ -282,10 +282,14 @@ void large_begin(struct worker *worker, struct work *work)
                                       : worker_key(worker, &large->entry, &worker->key, &err);
     large->key = mem_string(buf_text(&worker->key));
     if (named == 0 && ledger_intent(run->ledger, large->segment, large->entry.ordinal,
-                                    large->entry.ordinal, &err) == 0)
+                                    large->entry.ordinal, &err) == 0) {
+        large->brought = !run_is_get(run) && run->job->spec.immutable &&
+                         worker_was_begun(worker, large->segment, large->entry.ordinal) &&
+                         put_brought(worker, &large->entry, large->key);
         begin(worker, large);
-    else
+    } else {
         report_failure(worker, large, &err);
+    }
 }
 
 /* ---- parts ---- */
@@ -452,10 +456,13 @@ static int commit_get(struct worker *worker, struct large *large, char etag[STOR
         return err_sys(err, ERR_LOCAL, "set the size");
     if (stage_set_attr(large->fd, &large->attr, err) < 0)
         return -1;
-    struct stage_item item = { .rel = large->key,
-                               .tag = large->tag,
-                               .keep_existing = large->entry.action == PLAN_NEW &&
-                                                !worker->run->job->spec.overwrite };
+    const struct result found = { .size_bytes = large->size_bytes,
+                                  .mtime_ns = large->attr.mtime_ns,
+                                  .record.crc64 = crc64 };
+    const bool keep = large->entry.action == PLAN_NEW && !worker->run->job->spec.overwrite &&
+                      !(worker_was_begun(worker, large->segment, large->entry.ordinal) &&
+                        get_brought(worker, large->key, &found));
+    struct stage_item item = { .rel = large->key, .tag = large->tag, .keep_existing = keep };
     stage_commit(&worker->stage, &item, 1);
     *err = item.err;
     memcpy(etag, large->etag, STORE_ETAG_MAX);
@@ -483,8 +490,12 @@ static void settle(struct worker *worker, struct large *large)
         return;
     }
     abort_upload(worker, large, large->tag, large->token);
+    /* Absent is the upload: a killed process had committed it, or the answer to our commit was
+     * lost.
+     */
     const bool again =
-        (err.kind == ERR_CHANGED || err.kind == ERR_CORRUPT) && large->attempts < CHANGED_TRIES;
+        (err.kind == ERR_CHANGED || err.kind == ERR_CORRUPT || err.kind == ERR_ABSENT) &&
+        large->attempts < CHANGED_TRIES;
     if (!again) {
         report_failure(worker, large, &err);
         return;

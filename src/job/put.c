@@ -169,6 +169,41 @@ static int compare_content(struct put_job *job, struct err *err)
     return 1;
 }
 
+/* The CRC of what would be put, in worker->digest. */
+static int digest_entry(struct put_job *job, struct err *err)
+{
+    if (job->entry->kind == ENTRY_FILE) {
+        struct source_file file;
+        return digest_source(job, &file, err);
+    }
+    struct buf *target = &job->worker->text;
+    if (job->entry->kind != ENTRY_LINK ||
+        source_read_link(&job->worker->dirs, job->entry->name, target, err) < 0)
+        return -1;
+    digest_reset(&job->worker->digest);
+    digest_add(&job->worker->digest, buf_text(target), target->len);
+    return 0;
+}
+
+bool put_brought(struct worker *worker, const struct plan_entry *entry, const char *key)
+{
+    struct run *run = worker->run;
+    struct put_job job = { .worker = worker, .store = run->store, .entry = entry };
+    struct object object = { 0 };
+    struct err ignored = { 0 }; /* whatever it is, putting the entry finds it again */
+    bool same = run->store->driver->head(run->store, key, &object, &ignored) == 0 &&
+                (object.attr.have & ATTR_CRC64) != 0 && object.size_bytes == entry->size_bytes &&
+                object.attr.mtime_ns == entry->mtime_ns;
+    if (same && pool_take(run->pool, &job.slab, 1, run->stop, &ignored) == 0) {
+        same = digest_entry(&job, &ignored) == 0 && worker->digest.crc64 == object.attr.crc64;
+        pool_give(run->pool, &job.slab, 1);
+    } else {
+        same = false;
+    }
+    object_done(&object);
+    return same;
+}
+
 static int put_one(struct put_job *job, struct err *err)
 {
     if (job->entry->kind == ENTRY_LINK)
@@ -205,7 +240,8 @@ void put_entry(struct worker *worker, const struct plan_entry *entry, const char
                                   .attr = &job.attr,
                                   .meta = spec->meta,
                                   .meta_count = spec->meta_count,
-                                  .if_absent = spec->immutable && entry->kind != ENTRY_DIR };
+                                  .if_absent = spec->immutable && !worker->brought &&
+                                               entry->kind != ENTRY_DIR };
     struct err err = { 0 };
     if (pool_take(run->pool, &job.slab, 1, run->stop, &err) == 0) {
         if (put_one(&job, &err) == 0)

@@ -9,7 +9,8 @@
 
 #define HEAD "LADERES1"
 #define FILE_MAX ((size_t)256 * 1024 * 1024)
-#define RAW_MAX ((uint64_t)1024 * 1024 * 1024)
+/* SEGMENT_ENTRIES_MAX of the longest results, 650 bytes each, with room. */
+#define RAW_MAX ((uint64_t)64 * 1024 * 1024)
 
 /* First byte of a result: the status in bits 0-2. */
 #define HAS_RECORD 0x08
@@ -144,8 +145,10 @@ int result_decode(struct view *view, struct result *ret_result)
     result.ordinal = (uint32_t)ordinal;
     result.size_bytes = view_varint(view);
     result.mtime_ns = view_signed(view);
-    if (head & HAS_RETRIES)
-        result.retries = (uint32_t)view_varint(view);
+    const uint64_t retries = head & HAS_RETRIES ? view_varint(view) : 0;
+    if (retries > UINT32_MAX)
+        view->bad = true;
+    result.retries = (uint32_t)retries;
     if (head & HAS_RECORD)
         decode_record(view, &result.record, (head & HAS_DIGESTS) != 0);
     result.record.racy = (head & IS_RACY) != 0;

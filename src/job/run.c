@@ -370,6 +370,13 @@ void run_snapshot(struct run *run, struct snapshot *ret_snapshot)
         ret_snapshot->moved_bytes > settled_now ? ret_snapshot->moved_bytes - settled_now : 0;
 }
 
+void run_plan_sum(struct run *run, struct segment_sum *ret_sum, uint64_t *ret_excluded)
+{
+    SCOPED_LOCK(&run->progress.lock);
+    *ret_sum = run->progress.sum;
+    *ret_excluded = run->progress.excluded;
+}
+
 struct notes *run_notes(struct run *run)
 {
     return &run->notes;

@@ -33,6 +33,8 @@ CHECKED int run_start(struct run **ret_run, struct job *job, const struct run_op
 /* Wait at most span_ns for the end; true when it came. */
 bool run_wait(struct run *run, int64_t span_ns);
 void run_snapshot(struct run *run, struct snapshot *ret_snapshot);
+/* What the plan holds so far, and what the filter left out of it. */
+void run_plan_sum(struct run *run, struct segment_sum *ret_sum, uint64_t *ret_excluded);
 /* What happened to single items. */
 struct notes *run_notes(struct run *run);
 

@@ -35,6 +35,7 @@ struct large {
     uint64_t size_bytes;
     uint64_t part_bytes;
     char etag[STORE_ETAG_MAX]; /* get: all ranges must be of this */
+    bool brought;              /* put: see put_brought() */
     struct attr attr;
     struct store_part *parts; /* by number - 1; number 0: not there yet */
     uint32_t part_count, next_part, parts_left;
@@ -82,6 +83,7 @@ struct worker {
     struct stage stage;      /* get */
     struct digest digest;
     struct buf key, text;
+    bool brought;    /* put: the entry at hand is at its place already, see put_brought() */
     uint64_t random; /* for jitter */
 };
 
@@ -160,6 +162,8 @@ CHECKED int worker_key(struct worker *worker, const struct plan_entry *entry, st
 CHECKED int worker_local_name(struct worker *worker, const struct plan_entry *entry,
                               const struct object_root **ret_root, const char **ret_key,
                               struct buf *ret_rel, struct err *err);
+/* Was an earlier process, now gone, about to move this entry? */
+bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t ordinal);
 void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);
 void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag);
 
@@ -170,6 +174,11 @@ void put_entry(struct worker *worker, const struct plan_entry *entry, const char
 void get_entry(struct worker *worker, const struct plan_entry *entry,
                const struct object_root *root, const char *key, const char *rel, const char *tag,
                struct result *result, bool *ret_staged);
+/* A process that is killed between bringing an entry to its place and journalling that leaves
+ * something there that is no conflict. Is what is at `key`, or at `rel`, this entry? By size, time
+ * and content. */
+bool put_brought(struct worker *worker, const struct plan_entry *entry, const char *key);
+bool get_brought(struct worker *worker, const char *rel, const struct result *result);
 
 /* large.c */
 void large_begin(struct worker *worker, struct work *work);

@@ -286,7 +286,7 @@ static int parse_blocks(struct segment *segment, struct view *footer, uint64_t f
         const uint64_t entries = view_varint(footer);
         const uint64_t crc = view_u64(footer);
         if (footer->bad || offset > file_bytes || packed > file_bytes - offset ||
-            raw > BLOCK_RAW_MAX || entries > raw || first + entries > UINT32_MAX)
+            raw > BLOCK_RAW_MAX || entries > raw || first + entries > SEGMENT_ENTRIES_MAX)
             return bad(err, "block table");
         segment->blocks[i] = (struct segment_block){ .offset_bytes = offset,
                                                      .packed_bytes = (uint32_t)packed,
@@ -504,15 +504,25 @@ static int decode(struct segment *segment, struct plan_entry *entry)
     return view->bad ? -1 : 0;
 }
 
+/* Are there as many entries as the footer says? Nobody may see an ordinal beyond that. */
+static bool block_counts(const struct segment *segment)
+{
+    if (segment->next_block == 0)
+        return true;
+    const struct segment_block *block = &segment->blocks[segment->next_block - 1];
+    const bool expects_more = segment->ordinal < block->first + block->count;
+    return expects_more == (view_left(&segment->view) != 0);
+}
+
 int segment_next(struct segment *segment, struct plan_entry *ret_entry, struct err *err)
 {
-    while (view_left(&segment->view) == 0) {
+    while (block_counts(segment) && view_left(&segment->view) == 0) {
         if (segment->next_block == segment->block_count)
             return 0;
         if (segment_seek_block(segment, segment->next_block, err) < 0)
             return -1;
     }
-    if (decode(segment, ret_entry) < 0) {
+    if (!block_counts(segment) || decode(segment, ret_entry) < 0) {
         bad(err, "an entry cannot be decoded");
         return err_at(err, "plan segment %u", segment->number);
     }

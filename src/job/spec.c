@@ -122,9 +122,11 @@ static int take_meta(struct job_spec *spec, const char *key, const char *value)
 
 static int take_line(struct job_spec *spec, const char *key, const char *value)
 {
-    if (strcmp(key, "direction") == 0)
+    if (strcmp(key, "direction") == 0) {
         spec->direction = strcmp(value, "get") == 0 ? JOB_GET : JOB_PUT;
-    else if (strcmp(key, "source") == 0) {
+        return strcmp(value, spec->direction == JOB_GET ? "get" : "put") == 0 ? 0 : -1;
+    }
+    if (strcmp(key, "source") == 0) {
         spec->sources = mem_resize(spec->sources, (spec->source_count + 1) * sizeof *spec->sources);
         spec->sources[spec->source_count++] = mem_string(value);
     } else if (strcmp(key, "dest") == 0)
@@ -150,6 +152,18 @@ static bool complete(const struct job_spec *spec)
     return spec->source_count != 0 && spec->dest != NULL;
 }
 
+/* A line without its newline; what follows it may be the end of the memory. */
+static int parse_line(struct job_spec *spec, const char *text, size_t len)
+{
+    SCOPED(buf) struct buf line = { 0 };
+    buf_add(&line, text, len);
+    char *value = strchr(line.data, '=');
+    if (value == NULL || memchr(text, '\0', len) != NULL)
+        return -1;
+    *value++ = '\0';
+    return percent_undo(value) < 0 ? -1 : take_line(spec, line.data, value);
+}
+
 int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len, struct err *err)
 {
     struct job_spec spec = { 0 };
@@ -157,16 +171,7 @@ int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len, stru
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         const size_t line_len = (size_t)((newline != NULL ? newline : end) - text);
-        char *line = mem_copy(text, line_len + 1);
-        line[line_len] = '\0';
-        char *value = strchr(line, '=');
-        int result = -1;
-        if (value != NULL) {
-            *value++ = '\0';
-            result = percent_undo(value) < 0 ? -1 : take_line(&spec, line, value);
-        }
-        mem_release(line);
-        if (result < 0)
+        if (parse_line(&spec, text, line_len) < 0)
             break;
         text += line_len + 1;
     }

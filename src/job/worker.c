@@ -117,9 +117,17 @@ void worker_report_one(struct worker *worker, uint32_t segment, const struct res
 /* One entry between being put and being committed. */
 struct pending {
     bool staged;
-    char *key; /* put: its key; get: its path */
+    bool brought; /* what is there is what a killed process of this job brought: it may be replaced
+                   */
+    char *key;    /* put: its key; get: its path */
     char tag[STAGE_TAG_MAX];
 };
+
+bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t ordinal)
+{
+    uint32_t process = 0;
+    return ledger_leftovers(worker->run->ledger, segment, ordinal, &process, 1) != 0;
+}
 
 /* What killed processes were about to do with this entry. */
 static void clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
@@ -170,6 +178,10 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
             return;
         }
         clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
+        worker->brought = run->job->spec.immutable &&
+                          worker_was_begun(worker, segment, entry->ordinal) &&
+                          put_brought(worker, entry, buf_text(&worker->key));
+        pending->brought = worker->brought;
         put_entry(worker, entry, buf_text(&worker->key), pending->tag, result, &pending->staged);
     }
     if (pending->staged)
@@ -185,9 +197,10 @@ static void commit_put(struct run *run, struct ledger_batch *batch, struct pendi
         if (!pending[i].staged)
             continue;
         of[count] = i;
-        items[count++] = (struct store_staged){ .key = pending[i].key,
-                                                .tag = pending[i].tag,
-                                                .if_absent = run->job->spec.immutable };
+        items[count++] =
+            (struct store_staged){ .key = pending[i].key,
+                                   .tag = pending[i].tag,
+                                   .if_absent = run->job->spec.immutable && !pending[i].brought };
     }
     if (count != 0)
         run->store->driver->commit_batch(run->store, items, count);
@@ -211,12 +224,14 @@ static void commit_get(struct worker *worker, struct ledger_batch *batch, struct
         if (!pending[i].staged)
             continue;
         of[count] = i;
+        const struct result *result = &batch->results[i];
         /* What appeared since the plan was made must not be lost either. */
-        items[count++] =
-            (struct stage_item){ .rel = pending[i].key,
-                                 .tag = pending[i].tag,
-                                 .keep_existing = batch->results[i].status == RESULT_DONE &&
-                                                  !worker->run->job->spec.overwrite };
+        const bool keep = result->status == RESULT_DONE && !worker->run->job->spec.overwrite &&
+                          !(worker_was_begun(worker, batch->segment, result->ordinal) &&
+                            get_brought(worker, pending[i].key, result));
+        items[count++] = (struct stage_item){ .rel = pending[i].key,
+                                              .tag = pending[i].tag,
+                                              .keep_existing = keep };
     }
     if (count != 0)
         stage_commit(&worker->stage, items, count);
