@@ -12,12 +12,15 @@
 
 #include <unistd.h>
 
+#define FLUSH_NS (100 * NS_PER_MS)
+
 /* How a listing is written. */
 struct listing {
     const struct settings *settings;
     bool on_terminal;
     struct table table;
     struct buf line;
+    int64_t flushed_ns;
 };
 
 static const struct table_column long_columns[] = {
@@ -80,6 +83,12 @@ static void write_object(struct listing *listing, const char *location, const st
         buf_add_char(&listing->line, '\n');
     }
     fwrite(listing->line.data, 1, listing->line.len, stdout);
+    /* Who reads the listing of a slow store sees it grow. */
+    const int64_t now_ns = clock_monotonic_ns();
+    if (now_ns - listing->flushed_ns >= FLUSH_NS) {
+        listing->flushed_ns = now_ns;
+        fflush(stdout);
+    }
 }
 
 /* A directory is told when nothing is listed below it: then it would not be seen otherwise. */

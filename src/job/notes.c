@@ -29,6 +29,7 @@ void notes_add(struct notes *notes, enum result_status status, const char *name,
     SCOPED_LOCK(&notes->lock);
     if (status == RESULT_FAILED)
         snapshot_add_failure(&notes->failures, buf_text(&text));
+    notes->conflicts += status == RESULT_FAILED && err->kind == ERR_CONFLICT;
     if (++notes->count[status] > NOTES_MAX)
         return;
     struct note *note = mem_alloc(sizeof *note);
@@ -78,6 +79,7 @@ uint64_t notes_count(struct notes *notes, enum result_status status)
 void notes_show(struct notes *notes, struct snapshot *snapshot)
 {
     SCOPED_LOCK(&notes->lock);
+    snapshot->conflict.count = notes->conflicts;
     snapshot->failures_count = notes->failures.failures_count;
     memcpy(snapshot->failures, notes->failures.failures, sizeof snapshot->failures);
 }
