@@ -173,7 +173,7 @@ int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len, stru
         const size_t line_len = (size_t)((newline != NULL ? newline : end) - text);
         if (parse_line(&spec, text, line_len) < 0)
             break;
-        text += line_len + 1;
+        text = newline != NULL ? newline + 1 : end;
     }
     if (text < end || !complete(&spec)) {
         job_spec_done(&spec);
