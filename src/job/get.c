@@ -139,9 +139,9 @@ static int digest_local(struct worker *worker, int fd, uint64_t size_bytes, stru
     void *slab = NULL;
     if (pool_take(worker->run->pool, &slab, 1, worker->run->stop, err) < 0)
         return -1;
-    digest_reset(&worker->digest);
+    digest_reset(digest);
     struct body body =
-        body_of_fd(fd, 0, size_bytes, slab, CHUNK_BYTES, &worker->digest, &worker->run->read_flow);
+        body_of_fd(fd, 0, size_bytes, slab, CHUNK_BYTES, digest, &worker->run->read_flow);
     const void *bytes = NULL;
     size_t len = 1;
     int result = 0;
