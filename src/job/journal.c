@@ -234,7 +234,8 @@ static int fill(struct journal_reader *reader, size_t need, struct err *err)
     if (reader->bytes.len - reader->used >= need)
         return 0;
     const size_t left = reader->bytes.len - reader->used;
-    memmove(reader->bytes.data, reader->bytes.data + reader->used, left);
+    if (left != 0)
+        memmove(reader->bytes.data, reader->bytes.data + reader->used, left);
     reader->bytes.len = left;
     reader->used = 0;
     buf_reserve(&reader->bytes, need > WINDOW_BYTES ? need : WINDOW_BYTES);
