@@ -1,4 +1,5 @@
-/* base/attr.h: what travels with an entry beside its bytes: kind, mode, owner, mtime, content CRC. */
+/* base/attr.h: what travels with an entry beside its bytes: kind, mode, owner, mtime, content CRC.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* base/ban.h: calls that this code base does without; include after the system headers that declare them
- * are out of the way, or anywhere: a poisoned name is an error only where it is used. */
+/* base/ban.h: calls that this code base does without; include after the system headers that declare
+ * them are out of the way, or anywhere: a poisoned name is an error only where it is used. */
 #pragma once
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* base/body.h: the two ends of a transfer. A body is what a driver sends; a sink is where it puts what it
- * received. Both digest the bytes while they are in cache, feed the meters, and obey --bwlimit and the
- * stop flag, so a driver only moves bytes. Neither owns its descriptor, slab or digest.
- * Threads: one at a time. */
+/* base/body.h: the two ends of a transfer. A body is what a driver sends; a sink is where it puts
+ * what it received. Both digest the bytes while they are in cache, feed the meters, and obey
+ * --bwlimit and the stop flag, so a driver only moves bytes. Neither owns its descriptor, slab or
+ * digest. Threads: one at a time. */
 #pragma once
 
 #include "base/digest.h"
@@ -15,29 +15,29 @@
 
 /* What all bodies and sinks of a run share. */
 struct flow {
-    struct rate *rate;            /* --bwlimit, NULL = none */
-    const struct stop *stop;      /* NULL = never */
-    atomic_uint_fast64_t *moved;  /* bytes moved, NULL = not counted */
+    struct rate *rate;           /* --bwlimit, NULL = none */
+    const struct stop *stop;     /* NULL = never */
+    atomic_uint_fast64_t *moved; /* bytes moved, NULL = not counted */
 };
 
 struct body {
-    const struct flow *flow;   /* may be NULL */
-    struct digest *digest;     /* fed with each byte that body_next() gives; may be NULL */
-    int fd;                    /* the source, or -1: the bytes are in `memory` */
+    const struct flow *flow; /* may be NULL */
+    struct digest *digest;   /* fed with each byte that body_next() gives; may be NULL */
+    int fd;                  /* the source, or -1: the bytes are in `memory` */
     const unsigned char *memory;
-    void *slab;                /* for fd: where chunks are read to */
+    void *slab; /* for fd: where chunks are read to */
     size_t slab_bytes;
-    uint64_t offset_bytes;     /* of the body in the source */
-    uint64_t size_bytes;       /* of the body */
-    uint64_t done_bytes;       /* how much body_next() gave */
-    bool ended_early;          /* the source ended before size_bytes: it shrank */
+    uint64_t offset_bytes; /* of the body in the source */
+    uint64_t size_bytes;   /* of the body */
+    uint64_t done_bytes;   /* how much body_next() gave */
+    bool ended_early;      /* the source ended before size_bytes: it shrank */
 };
 struct body body_of_memory(const void *bytes, size_t len, struct digest *digest,
                            const struct flow *flow);
 struct body body_of_fd(int fd, uint64_t offset_bytes, uint64_t size_bytes, void *slab,
                        size_t slab_bytes, struct digest *digest, const struct flow *flow);
-/* The next bytes, valid until the next call; *ret_len 0 at the end. ERR_SOURCE when the source cannot be
- * read, ERR_CHANGED when it ends early, ERR_STOPPED. */
+/* The next bytes, valid until the next call; *ret_len 0 at the end. ERR_SOURCE when the source
+ * cannot be read, ERR_CHANGED when it ends early, ERR_STOPPED. */
 CHECKED int body_next(struct body *body, const void **ret_bytes, size_t *ret_len, struct err *err);
 /* From the beginning again; the digest starts anew. */
 void body_rewind(struct body *body);
@@ -45,7 +45,7 @@ void body_rewind(struct body *body);
 struct sink {
     const struct flow *flow;
     struct digest *digest;
-    int fd;                /* written at offset_bytes + done_bytes with pwrite; -1 = not to a file */
+    int fd; /* written at offset_bytes + done_bytes with pwrite; -1 = not to a file */
     unsigned char *memory; /* fd == -1: kept here up to memory_bytes; NULL: digested and dropped */
     size_t memory_bytes;
     uint64_t offset_bytes;

@@ -1,6 +1,6 @@
-/* base/buf.h: bytes that grow, and the little-endian numbers and varints that our files are made of.
- * Owner:   the caller; zero-initialised is empty, released by buf_done().
- * A buf always has a NUL behind its last byte once something was added, so `data` can be used as text. */
+/* base/buf.h: bytes that grow, and the little-endian numbers and varints that our files are made
+ * of. Owner:   the caller; zero-initialised is empty, released by buf_done(). A buf always has a
+ * NUL behind its last byte once something was added, so `data` can be used as text. */
 #pragma once
 
 #include "base/err.h"

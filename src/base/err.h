@@ -1,8 +1,7 @@
-/* base/err.h: one caller-owned error value, filled once where the cause is known and given context on
- * the way up.
- * Owner:   the caller of a function that can fail; a plain value, copied whole into results and journals.
- * Threads: belongs to whoever owns the memory.
- * A function that can fail returns 0 or -1 and takes `struct err *err` (never NULL) last. */
+/* base/err.h: one caller-owned error value, filled once where the cause is known and given context
+ * on the way up. Owner:   the caller of a function that can fail; a plain value, copied whole into
+ * results and journals. Threads: belongs to whoever owns the memory. A function that can fail
+ * returns 0 or -1 and takes `struct err *err` (never NULL) last. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,8 +11,8 @@
 /* nonnull: gcc 12 with the undefined sanitizer takes the format for NULL otherwise. */
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args), nonnull(fmt)))
 
-/* What went wrong, as far as the program must decide something by it. docs/formats.md: the numbers are
- * written in journals, so they are never reused. */
+/* What went wrong, as far as the program must decide something by it. docs/formats.md: the numbers
+ * are written in journals, so they are never reused. */
 enum err_kind {
     ERR_NONE = 0,
     ERR_USAGE = 1,    /* the command line asks for something that is not possible */
@@ -46,8 +45,8 @@ struct err {
 /* Facts about a kind; the exit statuses are those of the man page. */
 struct err_trait {
     const char *name;
-    bool retry;     /* trying again by itself can help */
-    bool ends_run;  /* no other item can succeed either */
+    bool retry;      /* trying again by itself can help */
+    bool ends_run;   /* no other item can succeed either */
     int exit_status; /* of a run that this error ends */
 };
 
@@ -64,10 +63,11 @@ enum exit_status {
 
 const struct err_trait *err_trait(enum err_kind kind);
 
-/* Report a cause. Setting an error that is set already is a bug (first cause wins). Both return -1. */
+/* Report a cause. Setting an error that is set already is a bug (first cause wins). Both return -1.
+ */
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* The same with the text of the present errno added; EACCES, EPERM, ENOENT, ENOSPC and the like choose
- * a kind that fits better than `kind`. */
+/* The same with the text of the present errno added; EACCES, EPERM, ENOENT, ENOSPC and the like
+ * choose a kind that fits better than `kind`. */
 int err_sys(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Put "what was being worked on: " in front. Returns -1. */
 int err_at(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

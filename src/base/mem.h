@@ -1,6 +1,7 @@
 /* base/mem.h: small allocations that abort when the system has no more: dying is the same event as
  * SIGKILL, and jobs are tested against SIGKILL everywhere.
- * Nothing that a file, a server or a user controls may size an allocation without a named *_MAX first. */
+ * Nothing that a file, a server or a user controls may size an allocation without a named *_MAX
+ * first. */
 #pragma once
 
 #include <stddef.h>
@@ -23,6 +24,6 @@ struct arena {
     struct arena_block *head;
     size_t total_bytes; /* held from the system */
 };
-void *arena_take(struct arena *arena, size_t bytes); /* 8-byte aligned, not zeroed */
+void *arena_take(struct arena *arena, size_t bytes);       /* 8-byte aligned, not zeroed */
 void *arena_take_bytes(struct arena *arena, size_t bytes); /* unaligned: for strings */
 void arena_done(struct arena *arena);

@@ -1,4 +1,5 @@
-/* base/scope.h: function-local resources that release themselves, so an error path is a `return`. */
+/* base/scope.h: function-local resources that release themselves, so an error path is a `return`.
+ */
 #pragma once
 
 #include <unistd.h>

@@ -48,7 +48,8 @@ CHECKED int thread_start(struct thread *thread, const char *name, thread_main_fn
                          struct err *err);
 void thread_join(struct thread *thread); /* no-op when not started */
 
-/* The request to stop: raised once (from main, on a signal or a fatal error), seen by every wait. */
+/* The request to stop: raised once (from main, on a signal or a fatal error), seen by every wait.
+ */
 struct stop {
     atomic_bool raised;
 };
@@ -57,6 +58,7 @@ static inline bool stop_raised(const struct stop *stop)
     return stop != NULL && atomic_load_explicit(&stop->raised, memory_order_relaxed);
 }
 void stop_raise(struct stop *stop);
-/* Sleep, in steps of at most 20 ms, until span_ns are over (0) or the stop is raised (-1, ERR_STOPPED). */
+/* Sleep, in steps of at most 20 ms, until span_ns are over (0) or the stop is raised (-1,
+ * ERR_STOPPED). */
 CHECKED int stop_sleep(const struct stop *stop, int64_t span_ns, struct err *err);
 CHECKED int stop_check(const struct stop *stop, struct err *err);

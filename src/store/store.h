@@ -1,13 +1,12 @@
-/* store/store.h: the driver contract. A store is one opened place (a bucket or a directory) that holds
- * objects under keys. Every driver passes tests/unit/store/contract.c, which is the definition; limits are
- * data, so nobody asks "is this S3?".
- * Keys are bytes without NUL. Listing order is that of memcmp on whole keys, as S3 lists.
- * Owner:   the caller opens and closes; all strings passed in stay the caller's.
- * Threads: a store may be used by many threads at once; every call is blocking and ends by itself (stall
- *          limit, stop flag).
- * Errors:  ERR_ABSENT, ERR_DENIED, ERR_AUTH, ERR_CONFLICT (if_absent), ERR_CHANGED (the body did not hold
- *          still, or if_match), ERR_CORRUPT, ERR_LIMIT, ERR_NET/ERR_BUSY/ERR_SERVER (trying again can
- *          help), ERR_LOCAL, ERR_STOPPED. */
+/* store/store.h: the driver contract. A store is one opened place (a bucket or a directory) that
+ * holds objects under keys. Every driver passes tests/unit/store/contract.c, which is the
+ * definition; limits are data, so nobody asks "is this S3?". Keys are bytes without NUL. Listing
+ * order is that of memcmp on whole keys, as S3 lists. Owner:   the caller opens and closes; all
+ * strings passed in stay the caller's. Threads: a store may be used by many threads at once; every
+ * call is blocking and ends by itself (stall limit, stop flag). Errors:  ERR_ABSENT, ERR_DENIED,
+ * ERR_AUTH, ERR_CONFLICT (if_absent), ERR_CHANGED (the body did not hold still, or if_match),
+ * ERR_CORRUPT, ERR_LIMIT, ERR_NET/ERR_BUSY/ERR_SERVER (trying again can help), ERR_LOCAL,
+ * ERR_STOPPED. */
 #pragma once
 
 #include "base/attr.h"
@@ -20,9 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_ETAG_MAX 72  /* S3: 32 hexadecimal digits, "-", 5 digits, quotes; with room */
+#define STORE_ETAG_MAX 72 /* S3: 32 hexadecimal digits, "-", 5 digits, quotes; with room */
 #define STORE_TOKEN_MAX 512
-#define STORE_KEY_MAX 65536 /* bytes in a key, any driver; a driver's own limit is in store_limits */
+#define STORE_KEY_MAX                                                                              \
+    65536 /* bytes in a key, any driver; a driver's own limit is in store_limits */
 
 struct store_limits {
     uint64_t max_object_bytes;
@@ -36,11 +36,11 @@ struct store_limits {
     uint32_t max_meta_bytes;      /* user metadata: names and values together (S3: 2,048) */
     uint32_t max_delete_count;    /* keys in one delete call */
     uint32_t transfers;           /* a good number of requests at once */
-    bool is_tree;     /* keys are paths: no `a` beside `a/b`; directories exist by themselves and
-                         keep mode and times */
-    bool lists_attr;  /* a listing carries kind, mode, owner and mtime as they were put */
-    bool is_staged;   /* put() and commit() become visible and durable only with commit_batch() */
-    bool keeps_data;  /* false for null: what was put cannot be read */
+    bool is_tree;    /* keys are paths: no `a` beside `a/b`; directories exist by themselves and
+                        keep mode and times */
+    bool lists_attr; /* a listing carries kind, mode, owner and mtime as they were put */
+    bool is_staged;  /* put() and commit() become visible and durable only with commit_batch() */
+    bool keeps_data; /* false for null: what was put cannot be read */
 };
 
 struct store_meta { /* --metadata k=v */
@@ -63,8 +63,8 @@ struct object {
 void object_done(struct object *object);
 
 struct store_put {
-    const char *key;        /* ending in '/': a directory; its body is empty */
-    const char *tag;        /* unique for this entry of this process; names what a kill leaves behind */
+    const char *key; /* ending in '/': a directory; its body is empty */
+    const char *tag; /* unique for this entry of this process; names what a kill leaves behind */
     const struct attr *attr; /* recorded with the object; for parts given to begin() */
     const struct store_meta *meta;
     size_t meta_count;
@@ -73,7 +73,7 @@ struct store_put {
 struct store_result {
     char etag[STORE_ETAG_MAX];
 };
-struct store_part { /* a finished part; the journal keeps these */
+struct store_part {  /* a finished part; the journal keeps these */
     uint32_t number; /* from 1 */
     uint64_t size_bytes;
     uint64_t crc64;
@@ -97,8 +97,8 @@ struct store_driver {
                 struct err *err);
     void (*close)(struct store *store);
 
-    /* The key under which the relative path `rel` (source bytes, '/' between components, one at the end
-     * of directories) is stored. ERR_LIMIT names the rule that refuses it. */
+    /* The key under which the relative path `rel` (source bytes, '/' between components, one at the
+     * end of directories) is stored. ERR_LIMIT names the rule that refuses it. */
     int (*map_key)(struct store *store, const char *rel, struct buf *ret_key, struct err *err);
     /* The reverse, for get: the relative path of a key. */
     int (*unmap_key)(struct store *store, const char *key, struct buf *ret_rel, struct err *err);
@@ -112,18 +112,18 @@ struct store_driver {
     int (*list_next)(struct store_list *list, struct object *object, struct err *err);
     void (*list_close)(struct store_list *list);
 
-    /* Bytes offset … offset+length-1 into the sink (length UINT64_MAX: to the end). if_match: an etag, or
-     * "" for any; ERR_CHANGED when it is another one now. ret_object (may be NULL; filled over, the caller
-     * releases it) is what head() would say of the very object that the bytes are from. */
+    /* Bytes offset … offset+length-1 into the sink (length UINT64_MAX: to the end). if_match: an
+     * etag, or
+     * "" for any; ERR_CHANGED when it is another one now. ret_object (may be NULL; filled over, the
+     * caller releases it) is what head() would say of the very object that the bytes are from. */
     int (*get)(struct store *store, const char *key, uint64_t offset_bytes, uint64_t length_bytes,
-               const char *if_match, struct sink *sink, struct object *ret_object,
-               struct err *err);
+               const char *if_match, struct sink *sink, struct object *ret_object, struct err *err);
 
     int (*put)(struct store *store, const struct store_put *put, struct body *body,
                struct store_result *ret_result, struct err *err);
     /* A large object: begin gives a token that the journal keeps, so that any later process can add
-     * parts, commit or abort. Parts may come in any order and at the same time; one that succeeded is
-     * durable. commit gets all parts, by number, and the CRC of the whole in attr. */
+     * parts, commit or abort. Parts may come in any order and at the same time; one that succeeded
+     * is durable. commit gets all parts, by number, and the CRC of the whole in attr. */
     int (*begin)(struct store *store, const struct store_put *put, uint64_t size_bytes,
                  char ret_token[STORE_TOKEN_MAX], struct err *err);
     int (*part)(struct store *store, const struct store_put *put, const char *token,
@@ -134,13 +134,14 @@ struct store_driver {
                   struct err *err);
     int (*abort)(struct store *store, const char *key, const char *token, struct err *err);
 
-    /* Make staged objects visible and durable, many at once (and, for catalogues, registered). Errors
-     * are in the items. A no-op for drivers whose put() does it all. */
+    /* Make staged objects visible and durable, many at once (and, for catalogues, registered).
+     * Errors are in the items. A no-op for drivers whose put() does it all. */
     void (*commit_batch)(struct store *store, struct store_staged *items, size_t count);
     /* Remove what put() with this key and tag, or begin() without commit, left when the process was
      * killed. Nothing there is success. */
     int (*clean)(struct store *store, const char *key, const char *tag, struct err *err);
-    /* Set mode, owner and times of an existing object (is_tree: directories, after their content). */
+    /* Set mode, owner and times of an existing object (is_tree: directories, after their content).
+     */
     int (*set_attr)(struct store *store, const char *key, const struct attr *attr, struct err *err);
 
     int (*copy)(struct store *store, const char *from_key, const struct store_put *put,
@@ -162,5 +163,6 @@ struct store {
 const struct store_driver *store_driver_by_scheme(const char *scheme);
 const struct store_driver *const *store_drivers(void);
 
-/* max(8 MiB, size / 9,000, the store's minimum), or the store's preferred size when that is larger. */
+/* max(8 MiB, size / 9,000, the store's minimum), or the store's preferred size when that is larger.
+ */
 uint64_t store_part_bytes(const struct store_limits *limits, uint64_t size_bytes);
