@@ -56,7 +56,7 @@ int body_next(struct body *body, const void **ret_bytes, size_t *ret_len, struct
         while (got < 0 && errno == EINTR);
         if (got < 0)
             return err_sys(err, ERR_SOURCE, "read at %llu",
-                           (unsigned long long)(body->offset_bytes + body->done_bytes));
+                           (unsigned long long)body->offset_bytes + body->done_bytes);
         if (got == 0) {
             body->ended_early = true;
             return err_set(err, ERR_CHANGED, "ended early: %llu bytes of %llu could be read",

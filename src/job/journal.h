@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define JOURNAL_RECORD_MAX ((uint32_t)16 * 1024 * 1024)
+#define JOURNAL_RECORD_MAX ((size_t)16 * 1024 * 1024)
 
 enum journal_kind {                      /* written in journals */
                     JOURNAL_START = 1,   /* the process: number, pid, host, time */

@@ -11,7 +11,7 @@
 
 #define GROUP_RESULTS 1000u
 #define GROUP_NS (50 * NS_PER_MS)
-#define QUEUE_CAP 1024u
+#define QUEUE_CAP 64u /* messages, of up to RUN_ENTRIES_MAX results each: this much memory */
 #define CHECK_NS NS_PER_S
 #define AT_NONE UINT32_MAX
 

@@ -37,7 +37,7 @@ CHECKED int ledger_start(struct ledger **ret_ledger, const struct ledger_options
  */
 CHECKED int ledger_read(struct ledger **ret_ledger, struct generation *generation, struct err *err);
 /* The results so far of a segment that is not sealed, encoded; empty when there are none. */
-struct view ledger_unsealed(struct ledger *ledger, uint32_t segment);
+struct view ledger_unsealed(struct ledger *ledger, uint32_t number);
 /* How many journals had damage behind their valid prefix, or sealed results that had to be dropped.
  */
 uint32_t ledger_damage_count(const struct ledger *ledger);
@@ -45,14 +45,14 @@ uint32_t ledger_damage_count(const struct ledger *ledger);
 /* ---- for the dispatcher ---- */
 
 /* Are there no open entries left in the segment? (sealed, and nothing to retry) */
-bool ledger_segment_sealed(struct ledger *ledger, uint32_t segment);
+bool ledger_segment_sealed(struct ledger *ledger, uint32_t number);
 /* Take a segment into work: *ret_open[i] is 1 for each entry that still needs a worker. The array
  * has `entries` items and is the caller's (mem_release). Entries that the plan settles get their
  * results. */
 CHECKED int ledger_open_segment(struct ledger *ledger, struct segment *segment, uint8_t **ret_open,
                                 uint64_t *ret_open_count, struct err *err);
 /* Processes that were about to put this entry and did not finish: fills up to `cap` numbers. */
-size_t ledger_leftovers(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
+size_t ledger_leftovers(struct ledger *ledger, uint32_t number, uint32_t ordinal,
                         uint32_t *ret_processes, size_t cap);
 /* The large object that an earlier process left half done; false: none. parts is the caller's. */
 struct ledger_upload {
@@ -61,7 +61,7 @@ struct ledger_upload {
     struct store_part *parts;
     size_t part_count;
 };
-bool ledger_find_upload(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
+bool ledger_find_upload(struct ledger *ledger, uint32_t number, uint32_t ordinal,
                         struct ledger_upload *ret_upload);
 
 /* ---- for the workers ---- */

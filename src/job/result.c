@@ -79,7 +79,7 @@ void result_encode(struct buf *out, const struct result *result)
         buf_add_varint(out, result->retries);
     if (head & HAS_RECORD)
         encode_record(out, &result->record);
-    if (head & HAS_ERR) {
+    if (result->err != NULL) {
         buf_add_varint(out, result->err->kind);
         buf_add_varint(out, (uint64_t)result->err->sys);
         encode_text(out, result->err->text);

@@ -171,7 +171,7 @@ int source_open(struct source_file *file, struct source_dirs *dirs, const char *
                 struct err *err)
 {
     int dir_fd = -1;
-    const char *last = NULL;
+    const char *last = "";
     if (locate(dirs, name, &dir_fd, &last, err) < 0)
         return -1;
     /* O_NONBLOCK: a FIFO that took the file's place after the crawl must not hang the reader. */
@@ -201,7 +201,7 @@ int source_check(const struct source_file *file, struct source_dirs *dirs, const
                  struct err *err)
 {
     int dir_fd = -1;
-    const char *last = NULL;
+    const char *last = "";
     struct stat st;
     if (locate(dirs, name, &dir_fd, &last, err) < 0) {
         err_clear(err);
@@ -237,7 +237,7 @@ int source_read_link(struct source_dirs *dirs, const char *name, struct buf *ret
                      struct err *err)
 {
     int dir_fd = -1;
-    const char *last = NULL;
+    const char *last = "";
     if (locate(dirs, name, &dir_fd, &last, err) < 0)
         return -1;
     buf_clear(ret_target);
