@@ -195,7 +195,7 @@ static void print_part(const char *title, uint64_t count, uint64_t bytes)
     char sized[UNITS_TEXT_MAX];
     if (count != 0)
         printf("%-10s %14s entries  %12s\n", title, units_count(count, counted),
-               units_bytes(bytes, sized));
+               bytes != 0 ? units_bytes(bytes, sized) : "");
 }
 
 void display_plan_totals(const struct settings *settings, const struct segment_sum *sum,

@@ -63,7 +63,7 @@ static void count(struct check *check, enum check_verdict verdict, uint64_t byte
 {
     SCOPED_LOCK(&check->lock);
     check->counts.by_verdict[verdict]++;
-    if (verdict < CHECK_SKIPPED)
+    if (verdict < CHECK_DIRECTORY)
         check->counts.bytes += bytes;
 }
 
@@ -304,7 +304,7 @@ static void check_item(struct check *check, const struct stream_item *from,
                  entry_kind_name(object->kind));
         find(check, CHECK_DIFFERENT, from->name, why);
     } else if (from->kind == ENTRY_DIR) {
-        count(check, CHECK_SAME_READ, 0);
+        count(check, CHECK_DIRECTORY, 0);
     } else if (from->size_bytes != there->size_bytes) {
         snprintf(why, sizeof why, "size: %llu bytes here, %llu stored",
                  (unsigned long long)local->size_bytes, (unsigned long long)object->size_bytes);

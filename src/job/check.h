@@ -26,6 +26,7 @@ enum check_verdict {
     CHECK_SAME_READ,     /* content compared: bytes were read now, on one side at least */
     CHECK_SAME_RECORDED, /* size, time and etag are those that were recorded with its digest */
     CHECK_SAME_TIME,     /* size and time are equal, and nothing is recorded of the content */
+    CHECK_DIRECTORY,     /* is there */
     CHECK_SKIPPED,       /* never moved (FIFOs and the like) */
     CHECK_MISSING,
     CHECK_DIFFERENT,
