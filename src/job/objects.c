@@ -1,6 +1,7 @@
 #include "job/objects.h"
 
 #include "base/ban.h"
+#include "base/dirlist.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -90,11 +91,20 @@ static int open_root(struct object_root *root, const char *location, const struc
     return 0;
 }
 
-static int compare_roots(const void *left, const void *right)
+static int compare_names(const void *left, const void *right)
 {
     const struct object_root *a = left;
     const struct object_root *b = right;
     return strcmp(a->name, b->name);
+}
+
+/* In the order of the keys that come from them: "run-2/…" comes before "run/…". */
+static int compare_roots(const void *left, const void *right)
+{
+    const struct object_root *a = left;
+    const struct object_root *b = right;
+    return dirlist_compare(a->name, strlen(a->name), a->key == NULL ? "/" : "", b->name,
+                           strlen(b->name), b->key == NULL ? "/" : "");
 }
 
 /* A link's object stands in the tree under its key; its name loses the suffix when it is fetched.
@@ -120,11 +130,12 @@ static int name_roots(struct object_set *set, const struct object_set_options *o
         if (root->name[0] == '\0' && !(single && !options->keep_name))
             return err_set(err, ERR_USAGE, "'%s' has no name of its own to keep", root->location);
     }
-    qsort(set->roots, set->count, sizeof *set->roots, compare_roots);
+    qsort(set->roots, set->count, sizeof *set->roots, compare_names);
     for (size_t i = 1; i < set->count; i++)
         if (strcmp(set->roots[i - 1].name, set->roots[i].name) == 0)
             return err_set(err, ERR_USAGE, "two locations give the name '%s': '%s' and '%s'",
                            set->roots[i].name, set->roots[i - 1].location, set->roots[i].location);
+    qsort(set->roots, set->count, sizeof *set->roots, compare_roots);
     return 0;
 }
 

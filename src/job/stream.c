@@ -1,6 +1,7 @@
 #include "job/stream.h"
 
 #include "base/ban.h"
+#include "base/dirlist.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/result.h"
@@ -167,7 +168,8 @@ static bool start_in_root(const struct stream *stream, const struct object_root 
         *ret_after = stream->start_after + len + 1;
         return true;
     }
-    return strcmp(root->name, stream->start_after) > 0;
+    return dirlist_compare(root->name, len, root->key == NULL ? "/" : "", stream->start_after,
+                           strlen(stream->start_after), "") > 0;
 }
 
 /* The next object of the root at hand: 1, 0 when it has no more, -1. */

@@ -48,6 +48,19 @@ def several_locations_keep_their_last_names(it):
 
 
 @case
+def several_locations_are_taken_in_the_order_of_their_keys(it):
+    """"run-2/" comes before "run/", although "run" comes before "run-2"."""
+    stored(it, content={f"{name}/{i}": b"%d" % i for name in ("run", "run-2", "run0") for i in range(3)})
+    locations = [f"file:store/{name}" for name in ("run", "run-2", "run0")]
+    it.lade("get", *locations, "out")
+    same_trees(it / "out", it / "src", ignore=("mtime_ns",))
+    before = stamps(it / "out")
+    it.lade("get", *locations, "out").has_not("there already")
+    equal(stamps(it / "out"), before)
+    it.lade("get", "--job", "other", *locations, "out").has_not("there already")
+
+
+@case
 def one_object_keeps_its_name_below_the_directory(it):
     stored(it)
     it.lade("get", "file:store/sub/b", "out")
@@ -201,6 +214,13 @@ def a_dry_run_of_get_keeps_nothing(it):
     done = it.lade("get", "--dry-run", "file:store", "out")
     done.has(f"(dryrun) download: file:{it / 'store/a'} to {it / 'out/a'}\n")
     check(not (it / "out").exists(), "the directory was made")
+
+
+@case
+def a_dry_run_of_get_into_a_directory_that_is_not_there(it):
+    stored(it)
+    it.lade("get", "--dry-run", "file:store", "none/out").has("(dryrun) download:", "sub/b")
+    check(not os.path.lexists(it / "none"), "the directory was made")
 
 
 @case
