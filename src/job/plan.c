@@ -229,7 +229,10 @@ static int open_streams(struct planner *planner, const struct job *job, uint32_t
     if (spec->direction == JOB_GET) {
         if (stream_of_objects(&planner->from, options->objects, options->filter, after, err) < 0)
             return -1;
-        return open_target_crawl(options, after, &planner->there, err);
+        /* A dry run does not make the target directory: where there is none, nothing is there. */
+        return options->sources != NULL
+                   ? open_target_crawl(options, after, &planner->there, err)
+                   : 0;
     }
     if (stream_of_store(&planner->there, options->store, after, err) < 0)
         return -1;
