@@ -188,7 +188,10 @@ static int open_segment_locked(struct run *run, bool *ret_ended, struct err *err
             dispatch->number++;
             continue;
         }
-        if (run->options.max_batches != 0 && dispatch->batches == run->options.max_batches) {
+        /* Failures that are tried again are no new batch: else they would be all that ever is. */
+        const bool tried = ledger_segment_tried(run->ledger, dispatch->number + 1);
+        if (run->options.max_batches != 0 && dispatch->batches == run->options.max_batches &&
+            !tried) {
             dispatch->left = true;
             *ret_ended = true;
             return 0;
@@ -204,7 +207,7 @@ static int open_segment_locked(struct run *run, bool *ret_ended, struct err *err
         }
         dispatch->number = number;
         dispatch->is_open = true;
-        dispatch->batches++;
+        dispatch->batches += !tried;
         /* Small segments are spread over all workers. */
         uint64_t most = open_count / (2 * (uint64_t)run->worker_count) + 1;
         dispatch->entries_max = most > RUN_ENTRIES_MAX ? RUN_ENTRIES_MAX : (uint32_t)most;

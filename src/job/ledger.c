@@ -11,7 +11,7 @@
 
 #define GROUP_RESULTS 1000u
 #define GROUP_NS (50 * NS_PER_MS)
-#define QUEUE_CAP 64u /* messages, of up to RUN_ENTRIES_MAX results each: this much memory */
+#define QUEUE_CAP 32u /* messages, of up to RUN_ENTRIES_MAX results each: this much memory */
 #define CHECK_NS NS_PER_S
 #define AT_NONE UINT32_MAX
 
@@ -23,7 +23,8 @@ struct intent {
 struct ledger_segment {
     struct ledger_segment *next;
     uint32_t number;
-    bool open; /* its plan was read: entries, status and remaining are known */
+    bool open;  /* its plan was read: entries, status and remaining are known */
+    bool tried; /* it was sealed before, with failures */
     uint32_t entries;
     uint32_t remaining; /* entries without a result */
     uint8_t *status;    /* enum result_status of each */
@@ -280,7 +281,9 @@ static int read_sealed(struct ledger *ledger, uint32_t number, struct err *err)
         result_file_done(&file);
         if (result_file_open(&file, ledger->generation->dir_fd, number, true, err) < 0)
             return -1;
-        take_results(ledger, find_or_add_locked(ledger, number), file.view);
+        struct ledger_segment *segment = find_or_add_locked(ledger, number);
+        segment->tried = true;
+        take_results(ledger, segment, file.view);
     } else {
         mark_sealed_locked(ledger, number);
         result_sum_merge(&ledger->counts.sum, &file.sum);
@@ -599,6 +602,13 @@ int ledger_open_segment(struct ledger *ledger, struct segment *segment, uint8_t 
     *ret_open = open;
     *ret_open_count = open_count;
     return 0;
+}
+
+bool ledger_segment_tried(struct ledger *ledger, uint32_t number)
+{
+    SCOPED_LOCK(&ledger->lock);
+    const struct ledger_segment *segment = find_locked(ledger, number);
+    return segment != NULL && segment->tried;
 }
 
 size_t ledger_leftovers(struct ledger *ledger, uint32_t number, uint32_t ordinal,

@@ -51,6 +51,8 @@ bool ledger_segment_sealed(struct ledger *ledger, uint32_t number);
  * results. */
 CHECKED int ledger_open_segment(struct ledger *ledger, struct segment *segment, uint8_t **ret_open,
                                 uint64_t *ret_open_count, struct err *err);
+/* Was it worked on to its end before, so that what is open in it are failures to try again? */
+bool ledger_segment_tried(struct ledger *ledger, uint32_t segment);
 /* Processes that were about to put this entry and did not finish: fills up to `cap` numbers. */
 size_t ledger_leftovers(struct ledger *ledger, uint32_t number, uint32_t ordinal,
                         uint32_t *ret_processes, size_t cap);

@@ -483,6 +483,18 @@ def max_batches_stops_with_5_and_goes_on(it):
 
 
 @case
+def max_batches_goes_on_behind_failures(it):
+    many(it)
+    make_tree(it / "src", {"d00/l": Link("f000"), "d00/l.rclonelink": b"the same key"})
+    for _ in range(10):
+        done = it.lade("put", "--max-batches", "1", "src", "file:d", status=(1, 5))
+        if done.status == 1:
+            break
+    equal(done.status, 1, "exit status after all batches")
+    equal(len([key for key in keys(it / "d") if "/f" in key]), 3000, "objects")
+
+
+@case
 def plan_then_run_is_put(it):
     many(it)
     it.lade("plan", "--job", "job", "src", "file:d")
