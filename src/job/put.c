@@ -212,8 +212,12 @@ static int put_one(struct put_job *job, struct err *err)
         return put_memory(job, "", 0, err);
     if (job->entry->action == PLAN_COMPARE) {
         const int same = compare_content(job, err);
-        if (same != 0)
-            return same < 0 ? -1 : 0;
+        if (same > 0)
+            return 0;
+        /* It moved while it was compared, or is not there any more: put_file() sees what is so. */
+        if (same < 0 && err->kind != ERR_CHANGED && err->kind != ERR_ABSENT)
+            return -1;
+        err_clear(err);
     }
     return put_file(job, err);
 }
