@@ -101,8 +101,10 @@ int dirlist_compare(const char *a, size_t a_len, const char *a_suffix, const cha
 
 static int compare_records(const struct record *a, const struct record *b)
 {
-    return dirlist_compare(a->name, a->name_len, suffix_text[a->suffix], b->name, b->name_len,
-                           suffix_text[b->suffix]);
+    const int order = dirlist_compare(a->name, a->name_len, suffix_text[a->suffix], b->name,
+                                      b->name_len, suffix_text[b->suffix]);
+    /* A link `a` and a file `a.rclonelink` have one key: always in the same order. */
+    return order != 0 ? order : (int)a->suffix - (int)b->suffix;
 }
 
 static int compare_slots(const void *left, const void *right)

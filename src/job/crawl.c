@@ -67,6 +67,7 @@ struct crawl {
     size_t depth, frames_cap;
     struct buf name, key;
     uint64_t excluded;
+    bool giving;            /* the directories on the way here are wanted: give those pending */
     struct crawl_item held; /* an item that waits for its directories to be given first */
     bool holding;
     uint64_t root_dev;
@@ -273,7 +274,8 @@ static void *crawl_thread(void *arg);
  * not. */
 static void adapt_locked(struct crawl *crawl)
 {
-    if (crawl->wall_ns < ADAPT_NS)
+    /* crawl_close() joins the threads that it has seen. */
+    if (crawl->closing || crawl->wall_ns < ADAPT_NS)
         return;
     const bool waits = crawl->wall_ns > 2 * crawl->cpu_ns;
     crawl->wall_ns = crawl->cpu_ns = 0;
@@ -393,10 +395,10 @@ static void item_from_entry(const struct crawl *crawl, const struct dirlist_entr
 }
 
 /* A link's object must not meet an entry that really has that name. */
-static bool link_collides(const struct crawl *crawl, const struct node *node, const char *name)
+static bool link_collides(const struct crawl *crawl, const char *dir, const char *name)
 {
     SCOPED(buf) struct buf other = { 0 };
-    buf_printf(&other, "%s%s%s", node->name, name, LINK_SUFFIX);
+    buf_printf(&other, "%s%s%s", dir, name, LINK_SUFFIX);
     const char *inner = NULL;
     const struct source_root *root =
         source_set_find(crawl->options.sources, buf_text(&other), &inner);
@@ -412,7 +414,8 @@ static void set_names(struct crawl *crawl, struct crawl_item *item)
     item->name = buf_text(&crawl->name);
     item->name_len = (uint32_t)crawl->name.len;
     item->key = item->name;
-    if (item->kind == ENTRY_LINK && item->reason == REASON_NONE) {
+    /* As the list is sorted, whether it is moved or not: keys ascend. */
+    if (item->kind == ENTRY_LINK && crawl->list_options.suffix_links) {
         buf_clear(&crawl->key);
         buf_add(&crawl->key, crawl->name.data, crawl->name.len);
         buf_add_text(&crawl->key, LINK_SUFFIX);
@@ -483,7 +486,8 @@ static int visit_directory(struct crawl *crawl, struct node *parent,
         !(frame->item.empty &&
           filter_file(crawl->options.filter, node->name, node->name_len, NULL)))
         return 0;
-    return give_pending(crawl, ret_item) ? 1 : 0;
+    crawl->giving = true;
+    return 0;
 }
 
 static int visit(struct crawl *crawl, struct node *node, const struct dirlist_entry *entry,
@@ -496,7 +500,7 @@ static int visit(struct crawl *crawl, struct node *node, const struct dirlist_en
     struct crawl_item item;
     item_from_entry(crawl, entry, &item);
     if (item.kind == ENTRY_LINK && item.reason == REASON_NONE &&
-        link_collides(crawl, node, entry->name))
+        link_collides(crawl, node->name, entry->name))
         item.reason = REASON_COLLISION;
     set_names(crawl, &item);
     if (!item_wanted(crawl, &item)) {
@@ -505,7 +509,7 @@ static int visit(struct crawl *crawl, struct node *node, const struct dirlist_en
     }
     if (give_pending(crawl, ret_item)) {
         crawl->held = item;
-        crawl->holding = true;
+        crawl->holding = crawl->giving = true;
         return 1;
     }
     *ret_item = item;
@@ -525,9 +529,10 @@ static void leave(struct crawl *crawl)
 static int next_in_tree(struct crawl *crawl, struct crawl_item *ret_item, struct err *err)
 {
     while (crawl->depth != 0) {
+        if (crawl->giving && give_pending(crawl, ret_item))
+            return 1;
+        crawl->giving = false;
         if (crawl->holding) {
-            if (give_pending(crawl, ret_item))
-                return 1;
             crawl->holding = false;
             *ret_item = crawl->held;
             return 1;
@@ -569,6 +574,9 @@ static int next_in_list(struct crawl *crawl, struct crawl_item *ret_item, struct
             buf_add_char(&crawl->name, '/');
             ret_item->empty = true;
         }
+        if (entry.kind == ENTRY_LINK && ret_item->reason == REASON_NONE &&
+            link_collides(crawl, "", entry.name))
+            ret_item->reason = REASON_COLLISION;
         set_names(crawl, ret_item);
         if (item_wanted(crawl, ret_item) || crawl->options.tell_excluded)
             return 1;
@@ -690,6 +698,7 @@ int crawl_open(struct crawl **ret_crawl, const struct crawl_options *options, st
     crawl->stop = options->stop;
     crawl->list_options = (struct dirlist_options){ .follow_links = options->links == LINKS_FOLLOW,
                                                     .suffix_links = options->links == LINKS_KEEP,
+                                                    .memory_bytes = options->list_memory_bytes,
                                                     .temp_dir = options->temp_dir };
     lock_init(&crawl->lock);
     cond_init(&crawl->changed);

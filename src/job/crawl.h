@@ -22,12 +22,13 @@ struct crawl_options {
     const struct filter *filter; /* NULL: everything */
     enum link_mode links;
     bool one_file_system;
-    uint32_t crawlers;       /* threads; 0: adapt between 2 and 64 */
-    const char *start_after; /* skip what has a key up to this one; NULL: nothing */
-    const char *temp_dir;    /* where a huge directory is sorted; NULL: $TMPDIR */
-    const char *files_from;  /* a file with paths below the one source; NULL: the whole tree */
-    bool files_from_nul;     /* they end in NUL, not in newline */
-    bool tell_excluded;      /* give what the filter leaves out too, with REASON_EXCLUDED */
+    uint32_t crawlers;        /* threads; 0: adapt between 2 and 64 */
+    const char *start_after;  /* skip what has a key up to this one; NULL: nothing */
+    size_t list_memory_bytes; /* beyond it a directory is sorted outside memory; 0: dirlist's own */
+    const char *temp_dir;     /* where a huge directory is sorted; NULL: $TMPDIR */
+    const char *files_from;   /* a file with paths below the one source; NULL: the whole tree */
+    bool files_from_nul;      /* they end in NUL, not in newline */
+    bool tell_excluded;       /* give what the filter leaves out too, with REASON_EXCLUDED */
     const struct stop *stop;
 };
 struct crawl_item {

@@ -271,7 +271,12 @@ static size_t directory_len(const char *key, size_t len)
 static bool batch_ends(const struct planner *planner, const char *key)
 {
     const struct segment_sum *sum = &planner->writer.sum;
-    if (sum->entries >= SEGMENT_ENTRIES_MAX || sum->objects_bytes >= BATCH_BYTES_MAX)
+    const char *last = buf_text(&planner->last_key);
+    /* Two entries may have one key, a link and what its object would meet: a plan that goes on
+     * behind the last key of a segment must not lose the second. */
+    if (sum->entries < SEGMENT_ENTRIES_MAX && strcmp(key, last) == 0)
+        return false;
+    if (sum->entries >= SEGMENT_ENTRIES_MAX - 1 || sum->objects_bytes >= BATCH_BYTES_MAX)
         return true;
     uint64_t enough = BATCH_FIRST_ENTRIES;
     for (uint32_t i = 1; i < planner->writer.number && enough < BATCH_ENTRIES; i++)
@@ -280,7 +285,6 @@ static bool batch_ends(const struct planner *planner, const char *key)
         enough = BATCH_ENTRIES;
     if (sum->entries < enough && sum->objects_bytes < BATCH_BYTES)
         return false;
-    const char *last = buf_text(&planner->last_key);
     const size_t last_dir = directory_len(last, planner->last_key.len);
     return directory_len(key, strlen(key)) != last_dir || strncmp(key, last, last_dir) != 0;
 }
