@@ -25,7 +25,8 @@ struct stream {
     uint64_t excluded;
 
     struct generation generation; /* STREAM_RECORD */
-    uint32_t number;              /* of the open segment */
+    bool is_put;
+    uint32_t number; /* of the open segment */
     bool open;
     struct segment segment;
     struct result_file results;
@@ -224,6 +225,7 @@ int stream_of_record(struct stream **ret_stream, const struct job *job, uint32_t
 {
     struct stream *stream = stream_new(STREAM_RECORD, start_after);
     stream->generation.dir_fd = -1;
+    stream->is_put = job->spec.direction == JOB_PUT;
     if (generation_open(&stream->generation, job, generation, err) < 0) {
         stream_close(stream);
         return -1;
@@ -287,7 +289,8 @@ static void item_from_record(struct stream *stream, const struct plan_entry *ent
                                   .record = entry->record };
     buf_clear(&stream->name);
     buf_add(&stream->name, entry->name, entry->name_len);
-    if (entry->kind == ENTRY_LINK && !ends_with(entry->name, entry->name_len, LINK_SUFFIX))
+    /* In a put the name is the link's own, whatever it ends in; in a get it is the key. */
+    if (entry->kind == ENTRY_LINK && stream->is_put)
         buf_add_text(&stream->name, LINK_SUFFIX);
     item->key = buf_text(&stream->name);
 }
