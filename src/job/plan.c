@@ -230,9 +230,8 @@ static int open_streams(struct planner *planner, const struct job *job, uint32_t
         if (stream_of_objects(&planner->from, options->objects, options->filter, after, err) < 0)
             return -1;
         /* A dry run does not make the target directory: where there is none, nothing is there. */
-        return options->sources != NULL
-                   ? open_target_crawl(options, after, &planner->there, err)
-                   : 0;
+        return options->sources != NULL ? open_target_crawl(options, after, &planner->there, err)
+                                        : 0;
     }
     if (stream_of_store(&planner->there, options->store, after, err) < 0)
         return -1;

@@ -202,8 +202,8 @@ static uint32_t worker_count(const struct run *run)
     if (count == 0)
         count = run_is_get(run) ? run->objects.roots[0].store->limits.transfers
                                 : run->store->limits.transfers;
-    /* A worker that waits to try again keeps its slab and asks for a permit, and whoever has one may
-     * wait for a slab: there are never fewer slabs than workers. */
+    /* A worker that waits to try again keeps its slab and asks for a permit, and whoever has one
+     * may wait for a slab: there are never fewer slabs than workers. */
     const size_t slabs = pool_slab_count(run->pool);
     const uint32_t most = slabs < WORKERS_MAX ? (uint32_t)slabs : WORKERS_MAX;
     return count == 0 ? 1 : count > most ? most : count;
