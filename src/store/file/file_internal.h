@@ -60,8 +60,9 @@ void file_etag_of(const struct stat *st, char ret_etag[STORE_ETAG_MAX]);
 bool file_key_is_link(const char *key);
 /* The kind of the open file `key`. */
 enum entry_kind file_read_kind(int fd, const char *key);
-/* Owner and CRC where they are recorded in extended attributes. */
-void file_read_meta(int fd, struct attr *attr);
+/* Owner and CRC where they are recorded in extended attributes; the CRC only when the file still
+ * has the size and the mtime that it was recorded with. */
+void file_read_meta(int fd, const struct stat *st, struct attr *attr);
 /* Record put's attributes and metadata with an open file or directory, and the CRC when `crc64` is
  * not NULL. The last thing done to it: it may be read-only afterwards. ret_st: how it is then. */
 CHECKED int file_record(int fd, const struct store_put *put, const uint64_t *crc64,

@@ -13,7 +13,6 @@
 #define XATTR_OWNER "user.lade.owner"
 #define XATTR_META "user.lade.meta."
 #define XATTR_VALUE_MAX 64 /* of our own; --metadata is only written */
-#define CRC64_BYTES 8
 
 /* ---- keys ---- */
 
@@ -136,17 +135,36 @@ static bool parse_owner(const char *text, struct attr *attr)
     return true;
 }
 
-void file_read_meta(int fd, struct attr *attr)
+/* The CRC is that of the content only as long as nobody else wrote into the file: it stands beside
+ * the size and the mtime that the file had then. */
+static void crc64_text(uint64_t crc64, const struct stat *st, char text[XATTR_VALUE_MAX])
+{
+    snprintf(text, XATTR_VALUE_MAX, "%016llx %llx %llx", (unsigned long long)crc64,
+             (unsigned long long)st->st_size,
+             (unsigned long long)clock_from_timespec_ns(st->st_mtim));
+}
+
+static bool read_crc64(int fd, const struct stat *st, uint64_t *ret_crc64)
+{
+    char text[XATTR_VALUE_MAX];
+    char expected[XATTR_VALUE_MAX];
+    if (!read_text(fd, XATTR_CRC64, text))
+        return false;
+    const uint64_t crc64 = strtoull(text, NULL, 16);
+    crc64_text(crc64, st, expected);
+    *ret_crc64 = crc64;
+    return strcmp(text, expected) == 0;
+}
+
+void file_read_meta(int fd, const struct stat *st, struct attr *attr)
 {
     char text[XATTR_VALUE_MAX];
     if (read_text(fd, XATTR_OWNER, text) && parse_owner(text, attr))
         attr->have |= ATTR_OWNER;
-    unsigned char crc64[CRC64_BYTES];
-    if (!read_text(fd, XATTR_CRC64, text) || digest_unhex(text, crc64, sizeof crc64) < 0)
+    uint64_t crc64 = 0;
+    if (!read_crc64(fd, st, &crc64))
         return;
-    attr->crc64 = 0;
-    for (size_t i = 0; i < sizeof crc64; i++)
-        attr->crc64 = attr->crc64 << 8 | crc64[i];
+    attr->crc64 = crc64;
     attr->have |= ATTR_CRC64;
 }
 
@@ -163,7 +181,7 @@ void file_fill_object(int fd, const struct stat *st, const char *key, struct obj
                                       .uid = st->st_uid,
                                       .gid = st->st_gid,
                                       .mtime_ns = clock_from_timespec_ns(st->st_mtim) };
-    file_read_meta(fd, &ret_object->attr);
+    file_read_meta(fd, st, &ret_object->attr);
     ret_object->etag[0] = '\0';
     if (!is_dir)
         file_etag_of(st, ret_object->etag);
@@ -227,6 +245,20 @@ static int write_owner(int fd, const struct attr *attr, bool *ret_refused, struc
     return write_text(fd, XATTR_OWNER, text, false, err);
 }
 
+/* The mtime is set before, since it stands beside the CRC. */
+static int write_crc64(int fd, uint64_t crc64, const struct attr *attr, struct err *err)
+{
+    const struct attr time = { .have = attr->have & ATTR_MTIME, .mtime_ns = attr->mtime_ns };
+    struct stat st;
+    char text[XATTR_VALUE_MAX];
+    if (stage_set_attr(fd, &time, err) < 0)
+        return -1;
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, ERR_LOCAL, "stat");
+    crc64_text(crc64, &st, text);
+    return write_text(fd, XATTR_CRC64, text, false, err);
+}
+
 int file_record(int fd, const struct store_put *put, const uint64_t *crc64, struct stat *ret_st,
                 struct err *err)
 {
@@ -236,12 +268,8 @@ int file_record(int fd, const struct store_put *put, const uint64_t *crc64, stru
     if (write_kind(fd, put->key, attr.kind, err) < 0 || write_user_meta(fd, put, err) < 0 ||
         write_owner(fd, &attr, &refused, err) < 0)
         return -1;
-    if (crc64 != NULL) {
-        char text[2 * CRC64_BYTES + 1];
-        snprintf(text, sizeof text, "%016llx", (unsigned long long)*crc64);
-        if (write_text(fd, XATTR_CRC64, text, false, err) < 0)
-            return -1;
-    }
+    if (crc64 != NULL && write_crc64(fd, *crc64, &attr, err) < 0)
+        return -1;
     /* What ran as its owner must not run as us. */
     if (refused)
         attr.mode &= ~(uint32_t)(S_ISUID | S_ISGID);
