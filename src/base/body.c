@@ -1,6 +1,7 @@
 #include "base/body.h"
 
 #include "base/ban.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -84,27 +85,6 @@ void body_rewind(struct body *body)
         digest_reset(body->digest);
 }
 
-static int write_all(int fd, const unsigned char *bytes, size_t len, uint64_t offset,
-                     struct err *err)
-{
-    while (len != 0) {
-        const ssize_t wrote = pwrite(fd, bytes, len, (off_t)offset);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return err_sys(err, ERR_LOCAL, "write at %llu", (unsigned long long)offset);
-        bytes += wrote;
-        len -= (size_t)wrote;
-        offset += (uint64_t)wrote;
-    }
-    return 0;
-}
-
-static bool all_zero(const unsigned char *bytes, size_t len)
-{
-    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
-}
-
 int sink_write(struct sink *sink, const void *bytes, size_t len, struct err *err)
 {
     if (flow_pass(sink->flow, len, err) < 0)
@@ -112,8 +92,9 @@ int sink_write(struct sink *sink, const void *bytes, size_t len, struct err *err
     if (sink->digest != NULL)
         digest_add(sink->digest, bytes, len);
     if (sink->fd >= 0) {
-        if (!(sink->keep_holes && all_zero(bytes, len)) &&
-            write_all(sink->fd, bytes, len, sink->offset_bytes + sink->done_bytes, err) < 0)
+        const uint64_t at = sink->offset_bytes + sink->done_bytes;
+        if ((sink->keep_holes ? file_write_sparse : file_write_at)(sink->fd, bytes, len, at, err) <
+            0)
             return -1;
     } else if (sink->memory != NULL) {
         if (sink->done_bytes + len > sink->memory_bytes)

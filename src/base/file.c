@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define BLOCK_BYTES 4096
+
 int file_write_all(int fd, const void *bytes, size_t len, struct err *err)
 {
     const char *at = bytes;
@@ -79,4 +81,46 @@ int file_read(int dir_fd, const char *name, size_t max_bytes, struct buf *ret_by
     ret_bytes->len = (size_t)st.st_size;
     ret_bytes->data[ret_bytes->len] = '\0';
     return 0;
+}
+
+int file_write_at(int fd, const void *bytes, size_t len, uint64_t offset, struct err *err)
+{
+    const char *at = bytes;
+    while (len != 0) {
+        const ssize_t wrote = pwrite(fd, at, len, (off_t)offset);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return err_sys(err, ERR_LOCAL, "write at %llu", (unsigned long long)offset);
+        at += wrote;
+        len -= (size_t)wrote;
+        offset += (uint64_t)wrote;
+    }
+    return 0;
+}
+
+static bool block_is_zero(const unsigned char *block)
+{
+    uint64_t first = 0;
+    memcpy(&first, block, sizeof first);
+    return first == 0 && memcmp(block, block + sizeof first, BLOCK_BYTES - sizeof first) == 0;
+}
+
+/* Write all but the blocks of the file that would be all zeros. */
+int file_write_sparse(int fd, const void *from, size_t len, uint64_t offset, struct err *err)
+{
+    const unsigned char *bytes = from;
+    size_t start = 0; /* of what is still to be written */
+    for (size_t at = 0; at < len;) {
+        size_t step = BLOCK_BYTES - (size_t)((offset + at) % BLOCK_BYTES);
+        if (step > len - at)
+            step = len - at;
+        if (step == BLOCK_BYTES && block_is_zero(bytes + at)) {
+            if (file_write_at(fd, bytes + start, at - start, offset + start, err) < 0)
+                return -1;
+            start = at + step;
+        }
+        at += step;
+    }
+    return file_write_at(fd, bytes + start, len - start, offset + start, err);
 }

@@ -17,3 +17,9 @@ CHECKED int file_read(int dir_fd, const char *name, size_t max_bytes, struct buf
 CHECKED int file_write_all(int fd, const void *bytes, size_t len, struct err *err);
 /* pread() until len bytes are there; ERR_CORRUPT when the file ends before. */
 CHECKED int file_read_at(int fd, uint64_t offset, void *ret_bytes, size_t len, struct err *err);
+/* pwrite() until all is written. */
+CHECKED int file_write_at(int fd, const void *bytes, size_t len, uint64_t offset, struct err *err);
+/* The same, but blocks of the file that would be all zeros are left out: holes in a file that is
+ * new there. The caller sets the file's size. */
+CHECKED int file_write_sparse(int fd, const void *bytes, size_t len, uint64_t offset,
+                              struct err *err);

@@ -11,10 +11,7 @@ static int run(const struct settings *settings, char **operands, size_t operand_
     struct job_spec spec;
     if (ask_put(&spec, settings, operands, operand_count, err) < 0)
         return -1;
-    const int status = settings->dry_run ? drive_dry_run(settings, &spec, err)
-                                         : drive_spec(settings, &spec, DRIVE_PLAN, err);
-    job_spec_done(&spec);
-    return status;
+    return drive_asked(settings, &spec, DRIVE_PLAN, err);
 }
 
 const struct command cmd_plan = {

@@ -174,8 +174,8 @@ int drive_job(const struct settings *settings, struct job *job, const struct job
     return status;
 }
 
-int drive_spec(const struct settings *settings, const struct job_spec *spec, enum drive_what what,
-               struct err *err)
+static int drive_spec(const struct settings *settings, const struct job_spec *spec,
+                      enum drive_what what, struct err *err)
 {
     struct job job;
     if (open_or_make(&job, settings, spec, err) < 0)
@@ -230,7 +230,8 @@ static int open_dry_get(struct dry_run *dry, struct err *err)
     return -1;
 }
 
-int drive_dry_run(const struct settings *settings, const struct job_spec *spec, struct err *err)
+static int drive_dry_run(const struct settings *settings, const struct job_spec *spec,
+                         struct err *err)
 {
     struct dry_run dry = { .spec = spec };
     struct plan_progress progress;
@@ -262,4 +263,13 @@ int drive_dry_run(const struct settings *settings, const struct job_spec *spec, 
     const bool fails = progress.sum.by_action[PLAN_FAIL] != 0;
     plan_progress_done(&progress);
     return result < 0 ? -1 : fails ? EXIT_SOME_FAILED : EXIT_DONE;
+}
+
+int drive_asked(const struct settings *settings, struct job_spec *spec, enum drive_what what,
+                struct err *err)
+{
+    const int status = settings->dry_run ? drive_dry_run(settings, spec, err)
+                                         : drive_spec(settings, spec, what, err);
+    job_spec_done(spec);
+    return status;
 }

@@ -13,11 +13,10 @@ enum drive_what {
     DRIVE_PLAN, /* only plan */
     DRIVE_REST, /* run: what is left of it, and what failed */
 };
-/* The exit status, or -1. `spec` is what is asked for now. */
-int drive_spec(const struct settings *settings, const struct job_spec *spec, enum drive_what what,
-               struct err *err);
-/* The same for a job that exists. */
+/* Exactly what put, plan and get do with a spec: the dry run, or the job. The spec is taken over.
+ * The exit status, or -1. */
+int drive_asked(const struct settings *settings, struct job_spec *spec, enum drive_what what,
+                struct err *err);
+/* Run a job that exists; `spec` (may be NULL) is what is asked for now. */
 int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
               enum drive_what what, struct err *err);
-/* The plan, printed; keeps nothing. */
-int drive_dry_run(const struct settings *settings, const struct job_spec *spec, struct err *err);

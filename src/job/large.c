@@ -204,6 +204,7 @@ static bool resume(struct worker *worker, struct large *large)
     if (fits) {
         memcpy(large->tag, tag, sizeof tag);
         memcpy(large->token, upload.upload.token, sizeof large->token);
+        large->resumed = true;
         large->part_bytes = upload.upload.part_bytes;
         make_parts(large);
         take_parts(large, &upload);
@@ -221,6 +222,7 @@ static int begin_anew(struct worker *worker, struct large *large, struct err *er
 {
     struct run *run = worker->run;
     worker_tag(worker, run->claim.number, large->segment, large->entry.ordinal, large->tag);
+    large->resumed = false;
     make_parts(large);
     if (run_is_get(run)) {
         snprintf(large->token, sizeof large->token, "%s", large->tag);
@@ -309,7 +311,7 @@ static int put_part(struct worker *worker, struct large *large, uint32_t part, v
     return 0;
 }
 
-static int get_part(struct worker *worker, struct large *large, uint32_t part,
+static int get_part(struct worker *worker, struct large *large, uint32_t part, bool fresh,
                     struct store_part *ret_part, struct err *err)
 {
     struct run *run = worker->run;
@@ -320,7 +322,8 @@ static int get_part(struct worker *worker, struct large *large, uint32_t part,
                          .digest = &digest,
                          .fd = large->fd,
                          .offset_bytes = offset,
-                         .keep_holes = true };
+                         /* A hole would keep what an earlier try left there. */
+                         .keep_holes = fresh };
     struct store *store = large_store(run, large);
     const char *key = large->root->key != NULL ? large->root->key
                                                : large->name + strlen(large->root->name) +
@@ -347,8 +350,9 @@ static int do_part(struct worker *worker, struct large *large, uint32_t part, st
     int result = 0;
     for (uint32_t tries = 1;; tries++) {
         struct store_part stored = { 0 };
-        result = run_is_get(run) ? get_part(worker, large, part, &stored, err)
-                                 : put_part(worker, large, part, slab, &stored, err);
+        result = run_is_get(run)
+                     ? get_part(worker, large, part, tries == 1 && !large->resumed, &stored, err)
+                     : put_part(worker, large, part, slab, &stored, err);
         if (result == 0) {
             stored.number = part + 1;
             stored.size_bytes = part_size(large, part);

@@ -41,6 +41,7 @@ struct large {
     uint32_t part_count, next_part, parts_left;
     uint32_t in_flight;
     uint32_t attempts, retries;
+    bool resumed;   /* the temporary file has parts of an earlier process */
     struct err err; /* the first failure: no more parts are handed out */
 };
 

@@ -1,54 +1,12 @@
 #include "base/ban.h"
+#include "base/file.h"
 #include "store/file/file_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#define BLOCK_BYTES 4096
 #define COPY_STEP_BYTES (UINT64_C(64) * 1024 * 1024) /* between two looks at the stop flag */
-
-static bool block_is_zero(const unsigned char *block)
-{
-    uint64_t first = 0;
-    memcpy(&first, block, sizeof first);
-    return first == 0 && memcmp(block, block + sizeof first, BLOCK_BYTES - sizeof first) == 0;
-}
-
-static int write_all(int fd, const unsigned char *bytes, size_t len, uint64_t offset,
-                     struct err *err)
-{
-    while (len != 0) {
-        const ssize_t wrote = pwrite(fd, bytes, len, (off_t)offset);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return err_sys(err, ERR_LOCAL, "write at %llu", (unsigned long long)offset);
-        bytes += wrote;
-        len -= (size_t)wrote;
-        offset += (uint64_t)wrote;
-    }
-    return 0;
-}
-
-/* Write all but the blocks of the file that would be all zeros. */
-static int write_sparse(int fd, const unsigned char *bytes, size_t len, uint64_t offset,
-                        struct err *err)
-{
-    size_t start = 0; /* of what is still to be written */
-    for (size_t at = 0; at < len;) {
-        size_t step = BLOCK_BYTES - (size_t)((offset + at) % BLOCK_BYTES);
-        if (step > len - at)
-            step = len - at;
-        if (step == BLOCK_BYTES && block_is_zero(bytes + at)) {
-            if (write_all(fd, bytes + start, at - start, offset + start, err) < 0)
-                return -1;
-            start = at + step;
-        }
-        at += step;
-    }
-    return write_all(fd, bytes + start, len - start, offset + start, err);
-}
 
 int file_write_body(int fd, uint64_t offset_bytes, bool fresh, struct body *body, struct err *err)
 {
@@ -60,7 +18,7 @@ int file_write_body(int fd, uint64_t offset_bytes, bool fresh, struct body *body
             return -1;
         if (len == 0)
             return 0;
-        if ((fresh ? write_sparse : write_all)(fd, bytes, len, at, err) < 0)
+        if ((fresh ? file_write_sparse : file_write_at)(fd, bytes, len, at, err) < 0)
             return -1;
     }
 }
@@ -80,7 +38,7 @@ static ssize_t copy_by_hand(int from_fd, int to_fd, uint64_t at, uint64_t len,
     const ssize_t got = pread(from_fd, buffer, want, (off_t)at);
     if (got < 0)
         return err_sys(err, ERR_LOCAL, "read at %llu", (unsigned long long)at);
-    return write_sparse(to_fd, buffer, (size_t)got, at, err) < 0 ? -1 : got;
+    return file_write_sparse(to_fd, buffer, (size_t)got, at, err) < 0 ? -1 : got;
 }
 
 static ssize_t copy_step(int from_fd, int to_fd, uint64_t at, uint64_t len, struct file_hand *hand,
