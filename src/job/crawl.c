@@ -740,7 +740,7 @@ void crawl_close(struct crawl *crawl)
     lock_give(&crawl->lock);
     /* After a stop a thread may hang in the kernel for as long as the file system does: the process
      * is about to end, so neither wait for it nor take away what it uses. */
-    if (stop_raised(crawl->stop))
+    if (threads != 0 && stop_raised(crawl->stop))
         return;
     for (uint32_t i = 0; i < threads; i++)
         thread_join(&crawl->threads[i]);
