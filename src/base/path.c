@@ -319,6 +319,21 @@ int path_make_dirs(int root_fd, const char *rel, struct err *err)
     return fd < 0 ? err_sys(err, kind_in_the_way(errno, true), "make directory '%s'", rel) : 0;
 }
 
+int path_make_all(const char *path, struct err *err)
+{
+    SCOPED(buf) struct buf part = { 0 };
+    for (const char *end = path; *end != '\0';) {
+        end = strchrnul(end + 1, '/');
+        buf_clear(&part);
+        buf_add(&part, path, (size_t)(end - path));
+        struct stat st;
+        if (mkdir(part.data, 0777) < 0 && errno != EEXIST &&
+            (stat(part.data, &st) < 0 || !S_ISDIR(st.st_mode)))
+            return err_sys(err, ERR_LOCAL, "make directory '%s'", part.data);
+    }
+    return 0;
+}
+
 /* ---- the directory used last ---- */
 
 void dir_cache_init(struct dir_cache *cache, int root_fd, bool follow)

@@ -17,6 +17,9 @@
 int path_open(int root_fd, const char *rel, int flags, mode_t mode, bool follow);
 /* Make the directory `rel` and its missing parents below root_fd with mode 0777 & ~umask. */
 CHECKED int path_make_dirs(int root_fd, const char *rel, struct err *err);
+/* Make the directory `path`, which the user named, and its missing parents. Links on the way are
+ * the user's own, so they are followed. */
+CHECKED int path_make_all(const char *path, struct err *err);
 /* Absolute and normalised ("//", "." and ".." of the text resolved, links kept); caller frees. */
 char *path_absolute(const char *path);
 /* The last component: of "a/b/" it is "b"; of "/" it is "". Caller frees. */

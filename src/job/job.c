@@ -174,9 +174,7 @@ int job_create(struct job *job, const char *path, const struct job_spec *spec, s
     digest_hex(id, sizeof id, job->id);
     job_spec_copy(&job->spec, spec);
 
-    SCOPED_FD int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (mkdir(job->path, 0777) < 0 && errno != EEXIST &&
-        path_make_dirs(root, job->path + 1, err) < 0) {
+    if (path_make_all(job->path, err) < 0) {
         err_at(err, "job directory '%s'", job->path);
     } else if (open_directory(job->path, &job->dir_fd, err) == 0) {
         if (!directory_empty(job->dir_fd)) {

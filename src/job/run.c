@@ -44,8 +44,7 @@ static int open_put(struct run *run, struct err *err)
 static int open_get(struct run *run, struct err *err)
 {
     const struct job_spec *spec = &run->job->spec;
-    SCOPED_FD int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (path_make_dirs(root, spec->dest + 1, err) < 0)
+    if (path_make_all(spec->dest, err) < 0)
         return err_at(err, "target directory '%s'", spec->dest);
     char *const target[] = { spec->dest };
     const struct source_options options = { 0 };

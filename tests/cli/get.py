@@ -244,6 +244,16 @@ def foreign_files_can_be_fetched(it):
 # ---- no way out ----
 
 @case
+def links_on_the_way_to_the_target_are_the_user_s_own(it):
+    stored(it)
+    os.mkdir(it / "real")
+    os.symlink("real", it / "link")
+    os.mkdir(it / "real/home")
+    it.lade("get", "file:store", "link/deep/out", env={"XDG_STATE_HOME": str(it / "link/home/state")})
+    same_trees(it / "real/deep/out", it / "src")
+
+
+@case
 def links_in_the_target_lead_nowhere(it):
     stored(it, content={"sub/f": b"F", "g": b"G", "h": b"H"})
     make_tree(it / "outside", {"f": b"mine", "g": b"mine"})

@@ -32,20 +32,6 @@ static const struct store_limits file_limits = {
 
 /* ---- lifetime ---- */
 
-/* Links on the way to the root are the user's own, so they are followed. */
-static int make_root(const char *path, struct err *err)
-{
-    SCOPED(buf) struct buf part = { 0 };
-    for (const char *end = path; *end != '\0';) {
-        end = strchrnul(end + 1, '/');
-        buf_clear(&part);
-        buf_add(&part, path, (size_t)(end - path));
-        if (mkdir(part.data, 0777) < 0 && errno != EEXIST)
-            return err_sys(err, ERR_LOCAL, "make directory '%s'", part.data);
-    }
-    return 0;
-}
-
 static int file_open(struct store **ret_store, const char *path,
                      const struct store_options *options, struct err *err)
 {
@@ -53,7 +39,7 @@ static int file_open(struct store **ret_store, const char *path,
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const bool missing = fd < 0 && errno == ENOENT;
     if (missing && create) {
-        if (make_root(path, err) < 0)
+        if (path_make_all(path, err) < 0)
             return -1;
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
