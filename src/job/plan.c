@@ -421,6 +421,14 @@ static void tell_settled(const struct planner *planner, const struct plan_entry 
               entry->name, &why);
 }
 
+/* Where keys are no paths, only an empty directory needs an object to be there again. */
+static bool leaves_no_object(const struct planner *planner, const struct stream_item *from)
+{
+    return planner->options->spec->direction == JOB_PUT && from->kind == ENTRY_DIR &&
+           from->reason == REASON_NONE && !from->empty && planner->options->store != NULL &&
+           !planner->options->store->limits.is_tree;
+}
+
 static int plan_all(struct planner *planner, struct err *err)
 {
     struct stream_item from;
@@ -430,6 +438,8 @@ static int plan_all(struct planner *planner, struct err *err)
             print_excluded(planner, &from);
             continue;
         }
+        if (leaves_no_object(planner, &from))
+            continue;
         struct plan_entry entry;
         if (plan_entry(planner, &from, &entry, err) < 0)
             return -1;
