@@ -433,13 +433,18 @@ static void sync_runs(struct commit *commit, bool by_syncfs)
     for (size_t i = 0; i < commit->count; i++) {
         struct stage_item *item = &commit->items[i];
         int dir_fd = -1;
-        if (item->err.kind != ERR_NONE || (last != NULL && same_dir(last->rel, item->rel)) ||
-            item_dir(commit->stage, item, &dir_fd) < 0)
+        if (item->err.kind != ERR_NONE)
             continue;
-        /* When it fails, the next item of the run tries again and fails for the same reason. */
-        if ((by_syncfs && on_root_mount(commit->stage, dir_fd)) ||
-            sync_dir(commit, item, dir_fd) == 0)
-            last = item;
+        /* The kernel tells an error once: a second try could not be believed. */
+        if (last != NULL && same_dir(last->rel, item->rel)) {
+            item->err = last->err;
+            continue;
+        }
+        if (item_dir(commit->stage, item, &dir_fd) < 0)
+            continue;
+        last = item;
+        if (!by_syncfs || !on_root_mount(commit->stage, dir_fd))
+            (void)sync_dir(commit, item, dir_fd); /* the error is in the item */
     }
 }
 
