@@ -340,9 +340,15 @@ static struct node *enter(struct crawl *crawl, struct node *parent, const char *
         crawl->ahead_nodes--;
         while (child->state != NODE_READY && !stop_raised(crawl->stop))
             cond_wait_for(&crawl->changed, &crawl->lock, WAIT_NS);
-        /* A reader that hangs in the kernel still has the node: leave both alone. */
-        if (child->state != NODE_READY)
+        /* Stopped, and a reader still has the node: it stays where crawl_close() finds it. */
+        if (child->state != NODE_READY) {
+            child->sibling = parent->first_child;
+            parent->first_child = child;
+            if (parent->last_child == NULL)
+                parent->last_child = child;
+            crawl->ahead_nodes++;
             child = NULL;
+        }
         lock_give(&crawl->lock);
         return child;
     }
@@ -738,10 +744,9 @@ void crawl_close(struct crawl *crawl)
     cond_wake_all(&crawl->changed);
     const uint32_t threads = crawl->thread_count;
     lock_give(&crawl->lock);
-    /* After a stop a thread may hang in the kernel for as long as the file system does: the process
-     * is about to end, so neither wait for it nor take away what it uses. */
-    if (threads != 0 && stop_raised(crawl->stop))
-        return;
+    /* A thread may hang in the kernel for as long as the file system does. After a signal the main
+     * thread ends the process without waiting for us; whoever else stops takes away what it uses.
+     */
     for (uint32_t i = 0; i < threads; i++)
         thread_join(&crawl->threads[i]);
     while (crawl->depth != 0)

@@ -252,6 +252,13 @@ int dispatch_next(struct run *run, struct work *work, struct err *err)
     return got;
 }
 
+void dispatch_end(struct run *run)
+{
+    SCOPED_LOCK(&run->dispatch.lock);
+    if (run->dispatch.err.kind != ERR_NONE)
+        stop_raise(run->stop);
+}
+
 void dispatch_give_back(struct run *run)
 {
     SCOPED_LOCK(&run->dispatch.lock);

@@ -318,7 +318,7 @@ static bool plan_ended(struct run *run)
 
 static bool all_ended(struct run *run)
 {
-    return atomic_load(&run->workers_left) == 0 && (!run->options.plan_only || plan_ended(run));
+    return atomic_load(&run->workers_left) == 0 && plan_ended(run);
 }
 
 bool run_wait(struct run *run, int64_t span_ns)

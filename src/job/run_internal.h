@@ -141,6 +141,8 @@ void dispatch_init(struct run *run);
 void dispatch_done(struct run *run);
 /* 1 and the next work, 0 when there is none and none will come, -1. */
 CHECKED int dispatch_next(struct run *run, struct work *work, struct err *err);
+/* The last worker goes: after an error the planner need not go on. */
+void dispatch_end(struct run *run);
 void dispatch_give_back(struct run *run); /* a work was done, whatever came of it */
 void dispatch_add_large(struct run *run, struct large *large);
 /* A part came back. True for the one caller that must now settle the object. */
@@ -151,8 +153,8 @@ void dispatch_large_settled(struct run *run);
 void *worker_main(void *arg);
 void worker_do_entries(struct worker *worker, struct work *work);
 /* Wait before the next try: exponential with jitter, or as long as the store asked. Gives the
- * permit back meanwhile. -1 when trying again is of no use, or the run stops; err is kept then,
- * else cleared. */
+ * permit back meanwhile. -1 when trying again is of no use, with err as it is, or the run stops,
+ * with ERR_STOPPED; else err is cleared. */
 CHECKED int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err);
 void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment, uint32_t ordinal,
                 char tag[STAGE_TAG_MAX]);

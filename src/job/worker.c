@@ -23,7 +23,7 @@ static uint64_t random_next(uint64_t *state)
 int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err)
 {
     struct run *run = worker->run;
-    if (!err_trait(err->kind)->retry || tries > run->options.retries || stop_raised(run->stop))
+    if (!err_trait(err->kind)->retry || tries > run->options.retries)
         return -1;
     int64_t span_ns = RETRY_FIRST_NS << (tries < 8 ? tries - 1 : 7);
     if (span_ns > RETRY_MOST_NS)
@@ -37,9 +37,12 @@ int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err)
     permit_give(&run->permit, 0, busy, clock_monotonic_ns());
     struct err stopped = { 0 };
     const int slept = stop_sleep(run->stop, span_ns, &stopped);
-    struct err taken = { 0 };
-    if (permit_take(&run->permit, slept < 0 ? NULL : run->stop, &taken) < 0 || slept < 0)
+    /* Taken in any case, for whoever gives it back after the work. */
+    (void)!permit_take(&run->permit, NULL, &stopped);
+    if (slept < 0) {
+        *err = stopped; /* no failure: the entry stays open */
         return -1;
+    }
     atomic_fetch_add(&run->retries, 1);
     err_clear(err);
     return 0;
@@ -336,6 +339,7 @@ void *worker_main(void *arg)
         dispatch_give_back(run);
     }
     if (atomic_fetch_sub(&run->workers_left, 1) == 1) {
+        dispatch_end(run);
         SCOPED_LOCK(&run->end_lock);
         cond_wake_all(&run->ended);
     }
