@@ -21,12 +21,14 @@
 #define FLUSH_NS (1500 * NS_PER_MS) /* SIGINT ends within two seconds, whatever hangs */
 
 static volatile sig_atomic_t caught_signal;
+static volatile sig_atomic_t watching; /* watch() looks at caught_signal */
 static struct stop stop;
 
 static void on_signal(int number)
 {
-    /* Asked twice: at once, as a kill would. The job can be continued all the same. */
-    if (caught_signal != 0)
+    /* Asked twice, or while nobody looks: at once, as a kill would. The job can be continued all
+     * the same. */
+    if (caught_signal != 0 || watching == 0)
         _exit(128 + number);
     caught_signal = number;
 }
@@ -117,11 +119,15 @@ static void interrupted(struct run *run, struct display *display)
 
 static int watch(struct run *run, struct display *display, struct err *err)
 {
+    watching = 1;
     while (!run_wait(run, STEP_NS)) {
         display_step(display, run);
         if (caught_signal != 0)
             interrupted(run, display);
     }
+    watching = 0;
+    if (caught_signal != 0)
+        interrupted(run, display);
     struct snapshot last;
     display_step(display, run);
     enum run_end end = RUN_DONE;
