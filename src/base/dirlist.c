@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define GETDENTS_BYTES ((size_t)64 * 1024)
+#define GETDENTS_BYTES ((size_t)32 * 1024)
 #define DEFAULT_MEMORY_BYTES ((size_t)16 * 1024 * 1024)
 #define RUN_BUFFER_BYTES ((size_t)128 * 1024) /* holds the largest record */
 

@@ -2,7 +2,18 @@
 
 #include "base/ban.h"
 
+#include <malloc.h>
 #include <stdint.h>
+
+#define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
+
+/* A block of an arena, and anything larger, is a mapping of its own: no hole in the heap is left
+ * when it goes. Each heap of malloc keeps its own holes, so there are few. */
+void mem_setup(void)
+{
+    mallopt(M_MMAP_THRESHOLD, (int)ARENA_BLOCK_BYTES);
+    mallopt(M_ARENA_MAX, 4);
+}
 
 static void *or_die(void *memory)
 {
@@ -40,8 +51,6 @@ void mem_release(const void *memory)
 {
     free((void *)(uintptr_t)memory);
 }
-
-#define ARENA_BLOCK_BYTES ((size_t)64 * 1024)
 
 struct arena_block {
     struct arena_block *next;

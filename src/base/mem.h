@@ -6,6 +6,10 @@
 
 #include <stddef.h>
 
+/* Once, at the start of the program: give memory back to the system soon, so that what it takes
+ * does not creep up with the number of files. */
+void mem_setup(void);
+
 void *mem_alloc(size_t bytes); /* zeroed */
 void *mem_resize(void *old, size_t bytes);
 void *mem_copy(const void *from, size_t bytes);

@@ -1,6 +1,7 @@
 /* cli/main.c: finds the verb, parses its options, runs it, and tells what went wrong. */
 #include "base/ban.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/scope.h"
 #include "cli/command.h"
 #include "cli/help.h"
@@ -73,6 +74,7 @@ static int run_program(int argc, char **argv, struct err *err)
 
 int main(int argc, char **argv)
 {
+    mem_setup();
     struct err err = { 0 };
     int status = run_program(argc, argv, &err);
     /* Results that could not be written are no results. */

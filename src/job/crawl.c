@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define CRAWLERS_MAX 64u
-#define AHEAD_BYTES_MAX ((size_t)32 * 1024 * 1024) /* of directories read and not yet passed on */
+#define AHEAD_BYTES_MAX ((size_t)8 * 1024 * 1024) /* of directories read and not yet passed on */
 #define AHEAD_NODES_MAX 512u
 #define ADAPT_NS (100 * NS_PER_MS)
 #define WAIT_NS (50 * NS_PER_MS)

@@ -11,7 +11,7 @@
 
 #define GROUP_RESULTS 1000u
 #define GROUP_NS (50 * NS_PER_MS)
-#define QUEUE_CAP 32u /* messages, of up to RUN_ENTRIES_MAX results each: this much memory */
+#define QUEUE_CAP 32u /* messages; one holds the results of a whole work */
 #define CHECK_NS NS_PER_S
 #define AT_NONE UINT32_MAX
 
