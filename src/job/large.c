@@ -507,5 +507,7 @@ static void settle(struct worker *worker, struct large *large)
     large->retries++;
     atomic_fetch_add(&run->retries, 1);
     large->err = (struct err){ 0 };
+    large->brought = !run_is_get(run) && run->job->spec.immutable &&
+                     put_brought(worker, &large->entry, large->key);
     begin(worker, large);
 }

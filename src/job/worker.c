@@ -120,8 +120,8 @@ void worker_report_one(struct worker *worker, uint32_t segment, const struct res
 /* One entry between being put and being committed. */
 struct pending {
     bool staged;
-    bool brought; /* what is there is what a killed process of this job brought: it may be replaced
-                   */
+    bool again;   /* an earlier commit failed, or its answer did not come */
+    bool brought; /* what is there is what an earlier try brought: it may be replaced */
     char *key;    /* put: its key; get: its path */
     char tag[STAGE_TAG_MAX];
 };
@@ -182,7 +182,7 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
         }
         clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
         worker->brought = run->job->spec.immutable &&
-                          worker_was_begun(worker, segment, entry->ordinal) &&
+                          (pending->again || worker_was_begun(worker, segment, entry->ordinal)) &&
                           put_brought(worker, entry, buf_text(&worker->key));
         pending->brought = worker->brought;
         put_entry(worker, entry, buf_text(&worker->key), pending->tag, result, &pending->staged);
@@ -191,12 +191,13 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
         pending->key = mem_string(buf_text(&worker->key));
 }
 
-static void commit_put(struct run *run, struct ledger_batch *batch, struct pending *pending)
+static void commit_put(struct run *run, struct result *results, struct pending *pending,
+                       uint32_t entries)
 {
-    struct store_staged *items = mem_alloc(batch->count * sizeof *items);
-    uint32_t *of = mem_alloc(batch->count * sizeof *of);
+    struct store_staged *items = mem_alloc(entries * sizeof *items);
+    uint32_t *of = mem_alloc(entries * sizeof *of);
     size_t count = 0;
-    for (uint32_t i = 0; i < batch->count; i++) {
+    for (uint32_t i = 0; i < entries; i++) {
         if (!pending[i].staged)
             continue;
         of[count] = i;
@@ -212,10 +213,29 @@ static void commit_put(struct run *run, struct ledger_batch *batch, struct pendi
             continue;
         struct err ignored = { 0 };
         (void)!run->store->driver->clean(run->store, items[i].key, items[i].tag, &ignored);
-        fail_result(&batch->results[of[i]], &items[i].err);
+        fail_result(&results[of[i]], &items[i].err);
     }
     mem_release(items);
     mem_release(of);
+}
+
+/* An entry whose commit failed is put once more from its beginning: whether what was staged is
+ * still there, or at its place already, nobody knows. */
+static void put_again(struct worker *worker, uint32_t segment, const struct plan_entry *entry,
+                      struct result *result, struct pending *pending)
+{
+    for (uint32_t tries = 1; pending->staged && result->status == RESULT_FAILED; tries++) {
+        struct err err = *result->err;
+        if (worker_wait_to_retry(worker, tries, &err) < 0)
+            return;
+        const uint32_t retries = result->retries + 1;
+        result_done(result);
+        *result = (struct result){ .retries = retries };
+        mem_release(pending->key);
+        *pending = (struct pending){ .again = true };
+        do_entry(worker, segment, entry, result, pending);
+        commit_put(worker->run, result, pending, 1);
+    }
 }
 
 static void commit_get(struct worker *worker, struct ledger_batch *batch, struct pending *pending)
@@ -289,8 +309,10 @@ void worker_do_entries(struct worker *worker, struct work *work)
     if (run_is_get(run))
         commit_get(worker, batch, pending);
     else
-        commit_put(run, batch, pending);
+        commit_put(run, batch->results, pending, work->count);
     for (uint32_t i = 0; i < work->count; i++) {
+        if (!run_is_get(run))
+            put_again(worker, work->segment, &work->entries[i], &batch->results[i], &pending[i]);
         mem_release(pending[i].key);
         const struct result *result = &batch->results[i];
         if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run)

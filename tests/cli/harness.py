@@ -319,8 +319,8 @@ class Case:
         limit = time.monotonic() + seconds
         while not condition():
             check(time.monotonic() < limit, f"waited too long for {what}")
-            check(process is None or process.poll() is None, f"lade ended before {what}",
-                  process and process.stderr and process.stderr.read())
+            if process is not None and process.poll() is not None:
+                raise Failure(f"lade ended before {what}\n{self.end(process, None)}")
             time.sleep(0.005)
 
     def job(self):
