@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "job/journal.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -331,6 +332,66 @@ int generation_sum(struct generation *generation, struct err *err)
         segment_done(&segment);
     }
     return 0;
+}
+
+static int highest_in_journal(const struct generation *generation, uint32_t process,
+                              uint32_t *highest, struct err *err)
+{
+    struct journal_reader reader;
+    if (journal_read_open(&reader, generation->dir_fd, process, err) < 0)
+        return -1;
+    struct journal_record record;
+    int got;
+    while ((got = journal_read_next(&reader, &record, err)) == 1)
+        if (record.segment > *highest)
+            *highest = record.segment;
+    journal_read_done(&reader);
+    return got;
+}
+
+static int check_segments(const struct generation *generation, struct err *err)
+{
+    for (uint32_t number = 1; number <= generation->sealed; number++) {
+        struct segment segment;
+        if (segment_open(&segment, generation->dir_fd, number, err) < 0)
+            return -1;
+        const int result = segment_check(&segment, err);
+        segment_done(&segment);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int generation_check(const struct generation *generation, struct err *err)
+{
+    if (check_segments(generation, err) < 0)
+        return -1;
+    if (generation->closed) /* the end says how many there are */
+        return 0;
+    DIR *dir = open_dir(generation->dir_fd, err);
+    if (dir == NULL)
+        return -1;
+    uint32_t highest = 0;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        uint32_t number = 0;
+        if ((parse_numbered(entry->d_name, "", ".seg", &number) ||
+             parse_numbered(entry->d_name, "", ".res", &number)) &&
+            number > highest)
+            highest = number;
+    }
+    closedir(dir);
+    uint32_t *processes = NULL;
+    size_t count = 0;
+    if (generation_journals(generation, &processes, &count, err) < 0)
+        return -1;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++)
+        result = highest_in_journal(generation, processes[i], &highest, err);
+    mem_release(processes);
+    if (result == 0 && highest > generation->sealed)
+        return err_set(err, ERR_CORRUPT, "segments of it are missing");
+    return result;
 }
 
 int generation_close_plan(struct generation *generation, struct err *err)

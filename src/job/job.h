@@ -81,6 +81,9 @@ CHECKED int generation_open(struct generation *generation, const struct job *job
 /* Look again which segments are there (another process plans). */
 CHECKED int generation_refresh(struct generation *generation, struct err *err);
 CHECKED int generation_sum(struct generation *generation, struct err *err);
+/* Read the whole plan: ERR_CORRUPT when it is damaged, or when segments of an unfinished one are
+ * missing that were sealed or worked on. Others would get their numbers, and so their results. */
+CHECKED int generation_check(const struct generation *generation, struct err *err);
 CHECKED int generation_close_plan(struct generation *generation, struct err *err);
 CHECKED int generation_finish(struct generation *generation, struct err *err);
 /* Delete generation `number` of the job and all its files. */

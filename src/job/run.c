@@ -82,12 +82,12 @@ static int make_generation(struct run *run, uint32_t number, struct err *err)
     return generation_create(&run->generation, run->job, number, err);
 }
 
-/* Whole in its plan? Reads all footers, so damage is found before anything is moved by it. */
+/* Whole in its plan? Reads all of it, so damage is found before anything is moved by it. */
 static int open_generation(struct run *run, uint32_t number, struct err *err)
 {
     if (generation_open(&run->generation, run->job, number, err) < 0)
         return -1;
-    if (generation_sum(&run->generation, err) < 0) {
+    if (generation_sum(&run->generation, err) < 0 || generation_check(&run->generation, err) < 0) {
         generation_done(&run->generation);
         return -1;
     }
@@ -136,6 +136,17 @@ static int choose_generation(struct run *run, struct err *err)
     return make_generation(run, newest + 1, err);
 }
 
+/* A list from standard input is gone once the process is that read it. */
+static int check_list(const struct run *run, struct err *err)
+{
+    const char *files_from = run->job->spec.files_from;
+    if (run->options.spec != NULL || run->generation.closed || files_from == NULL ||
+        strcmp(files_from, "-") != 0)
+        return 0;
+    err_set(err, ERR_USAGE, "the list of files came from standard input and is not planned whole");
+    return err_hint(err, "run 'lade put' again as before, with the same list");
+}
+
 /* A record that cannot be read is no record. */
 static void check_record(struct run *run)
 {
@@ -144,7 +155,7 @@ static void check_record(struct run *run)
     if (run->recorded == 0 || run->generation.closed)
         return;
     if (generation_open(&record, run->job, run->recorded, &why) == 0) {
-        const bool good = generation_sum(&record, &why) == 0;
+        const bool good = generation_check(&record, &why) == 0;
         for (uint32_t number = 1; good && why.kind == ERR_NONE && number <= record.sealed;
              number++) {
             struct result_file file;
@@ -266,7 +277,7 @@ static int start_all(struct run *run, struct err *err)
     if (claim_take(&run->claim, run->job->dir_fd, run->stop, err) < 0)
         return -1;
     run->claimed = true;
-    if (choose_generation(run, err) < 0 || open_ends(run, err) < 0)
+    if (choose_generation(run, err) < 0 || check_list(run, err) < 0 || open_ends(run, err) < 0)
         return -1;
     check_record(run);
     run->pool = pool_new(run->options.memory_bytes);

@@ -372,10 +372,8 @@ int segment_open(struct segment *segment, int dir_fd, uint32_t number, struct er
     return 0;
 }
 
-int segment_seek_block(struct segment *segment, uint32_t number, struct err *err)
+static int read_block(struct segment *segment, const struct segment_block *block, struct err *err)
 {
-    assert(number < segment->block_count);
-    const struct segment_block *block = &segment->blocks[number];
     buf_clear(&segment->packed);
     buf_reserve(&segment->packed, block->packed_bytes);
     if (file_read_at(segment->fd, block->offset_bytes, segment->packed.data, block->packed_bytes,
@@ -385,6 +383,23 @@ int segment_seek_block(struct segment *segment, uint32_t number, struct err *err
         bad(err, "block checksum");
         return err_at(err, "plan segment %u", segment->number);
     }
+    return 0;
+}
+
+int segment_check(struct segment *segment, struct err *err)
+{
+    for (uint32_t number = 0; number < segment->block_count; number++)
+        if (read_block(segment, &segment->blocks[number], err) < 0)
+            return -1;
+    return 0;
+}
+
+int segment_seek_block(struct segment *segment, uint32_t number, struct err *err)
+{
+    assert(number < segment->block_count);
+    const struct segment_block *block = &segment->blocks[number];
+    if (read_block(segment, block, err) < 0)
+        return -1;
     if (zblock_expand(&segment->zblock, segment->packed.data, block->packed_bytes, block->raw_bytes,
                       &segment->raw, err) < 0)
         return err_at(err, "plan segment %u", segment->number);

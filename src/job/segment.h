@@ -76,6 +76,8 @@ struct segment {
 CHECKED int segment_open(struct segment *segment, int dir_fd, uint32_t number, struct err *err);
 /* 1 and the next entry (its name is valid until the next call), 0 at the end, -1. */
 CHECKED int segment_next(struct segment *segment, struct plan_entry *ret_entry, struct err *err);
+/* Are all blocks as they were written? Reads them, and decodes nothing. */
+CHECKED int segment_check(struct segment *segment, struct err *err);
 /* Start a block again: entries of one block from its first; for walking backwards. */
 CHECKED int segment_seek_block(struct segment *segment, uint32_t block, struct err *err);
 void segment_done(struct segment *segment);

@@ -509,6 +509,42 @@ def max_batches_goes_on_behind_failures(it):
 
 
 @case
+def a_plan_that_lost_segments_is_made_again(it):
+    """Other entries would get the numbers, and so the results, of those that are gone."""
+    many(it)
+    it.lade("put", "--job", "job", "src", "file:d")
+    segments = sorted((it / "job/g000001").glob("*.seg"))
+    check(len(segments) > 1, "one segment only")
+    for path in [it / "job/g000001/end", it / "job/g000001/finished", segments[-1]]:
+        path.unlink()
+    make_tree(it / "src", {f"d{i:02}/n{j:03}": b"new" for i in range(30) for j in range(100)})
+    set_age(it / "src")
+    it.lade("put", "--job", "job", "src", "file:d").has("missing")
+    same_trees(it / "d", it / "src", "destination")
+
+
+@case
+def a_damaged_record_is_no_record(it):
+    many(it, 2, 50)
+    it.lade("put", "--job", "job", "src", "file:d")
+    with open(it / "job/g000001/000001.seg", "r+b") as file:
+        file.seek(40)
+        file.write(b"XX")
+    write(it / "src/d00/f000", b"changed")
+    it.lade("put", "--job", "job", "src", "file:d").has("record of the last run is damaged")
+    equal(read(it / "d/d00/f000"), b"changed")
+
+
+@case
+def a_list_from_standard_input_is_not_read_twice(it):
+    small(it)
+    it.lade("plan", "--job", "job", "--files-from", "-", "src", "file:d", input=b"a\nsub/b\n")
+    for path in [it / "job/g000001/end", *(it / "job/g000001").glob("*.seg")]:
+        path.unlink()
+    it.lade("run", "job", status=2).has("standard input")
+
+
+@case
 def plan_then_run_is_put(it):
     many(it)
     it.lade("plan", "--job", "job", "src", "file:d")
