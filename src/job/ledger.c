@@ -44,7 +44,8 @@ enum message_kind {
     MESSAGE_BEGIN,
     MESSAGE_PART,
     MESSAGE_DROP,
-    MESSAGE_FLUSH
+    MESSAGE_FLUSH,
+    MESSAGE_RELEASE
 };
 
 struct message {
@@ -354,6 +355,13 @@ static int seal_if_whole(struct ledger *ledger, uint32_t number, struct err *err
     return 0;
 }
 
+static void batch_free(struct ledger_batch *batch)
+{
+    for (uint32_t i = 0; batch != NULL && i < batch->count; i++)
+        result_done(&batch->results[i]);
+    mem_release(batch);
+}
+
 static int take_batch(struct ledger *ledger, struct ledger_batch *batch, struct err *err)
 {
     buf_clear(&ledger->scratch);
@@ -373,9 +381,7 @@ static int take_batch(struct ledger *ledger, struct ledger_batch *batch, struct 
                             ledger->scratch.len);
     ledger->unsynced_results += batch->count;
     const int result = seal_if_whole(ledger, batch->segment, err);
-    for (uint32_t i = 0; i < batch->count; i++)
-        result_done(&batch->results[i]);
-    mem_release(batch);
+    batch_free(batch);
     return result;
 }
 
@@ -397,6 +403,7 @@ static int take_message(struct ledger *ledger, struct message *message, struct e
         journal_add_drop(&ledger->journal, message->segment, message->first);
         return 0;
     case MESSAGE_FLUSH:
+    case MESSAGE_RELEASE:
         return 0;
     }
     return 0;
@@ -475,13 +482,21 @@ static void *ledger_main(void *arg)
         struct message *message = queue_take(&ledger->queue, GROUP_NS);
         struct err err = { 0 };
         /* After a failure nothing is written any more, but everybody still gets an answer. */
-        const int result = failed.kind != ERR_NONE ? -1 : serve(ledger, message, &err);
+        const bool dropped = failed.kind != ERR_NONE;
+        if (dropped && message != NULL)
+            batch_free(message->batch);
+        const int result = dropped ? -1 : serve(ledger, message, &err);
         if (result < 0 && failed.kind == ERR_NONE) {
             failed = err;
             fail(ledger, &err);
         }
+        const bool last = message != NULL && message->kind == MESSAGE_RELEASE && result == 0;
+        if (last)
+            claim_release(ledger->options.claim);
         if (message != NULL)
             answer(ledger, message, result, &failed);
+        if (last)
+            err_set(&failed, ERR_STOPPED, "the job was given up");
     }
     struct err err = { 0 };
     if (failed.kind == ERR_NONE && flush(ledger, true, &err) < 0)
@@ -651,8 +666,10 @@ struct ledger_batch *ledger_batch_new(uint32_t segment, uint32_t count)
 static void send(struct ledger *ledger, const struct message *message)
 {
     struct message *copy = mem_copy(message, sizeof *message);
-    if (!queue_put(&ledger->queue, copy))
+    if (!queue_put(&ledger->queue, copy)) {
+        batch_free(copy->batch);
         mem_release(copy);
+    }
 }
 
 static int send_and_wait(struct ledger *ledger, struct message *message, struct err *err)
@@ -708,11 +725,11 @@ void ledger_counts(struct ledger *ledger, struct ledger_counts *ret_counts)
     *ret_counts = ledger->counts;
 }
 
-bool ledger_flush(struct ledger *ledger, int64_t span_ns)
+static bool send_and_wait_for(struct ledger *ledger, enum message_kind kind, int64_t span_ns)
 {
     /* On the heap and never freed when the time runs out: the thread may still answer it. */
     struct message *message = mem_alloc(sizeof *message);
-    *message = (struct message){ .kind = MESSAGE_FLUSH, .wait = true, .sync = true };
+    *message = (struct message){ .kind = kind, .wait = true, .sync = true };
     if (!queue_put(&ledger->queue, message)) {
         mem_release(message);
         return true;
@@ -727,6 +744,16 @@ bool ledger_flush(struct ledger *ledger, int64_t span_ns)
     if (done)
         mem_release(message);
     return good;
+}
+
+bool ledger_flush(struct ledger *ledger, int64_t span_ns)
+{
+    return send_and_wait_for(ledger, MESSAGE_FLUSH, span_ns);
+}
+
+bool ledger_release(struct ledger *ledger, int64_t span_ns)
+{
+    return send_and_wait_for(ledger, MESSAGE_RELEASE, span_ns);
 }
 
 int ledger_stop(struct ledger *ledger, struct err *err)

@@ -91,6 +91,9 @@ void ledger_counts(struct ledger *ledger, struct ledger_counts *ret_counts);
 
 /* Make all that was handed over durable; false when that takes longer than span_ns. */
 bool ledger_flush(struct ledger *ledger, int64_t span_ns);
+/* The same, then give the claim up, which the ledger's thread alone may do while it runs: from then
+ * on nothing is written, and what is handed over is dropped. For a process that is about to end. */
+bool ledger_release(struct ledger *ledger, int64_t span_ns);
 /* End the thread when all is written; the first error of the thread. */
 CHECKED int ledger_stop(struct ledger *ledger, struct err *err);
 void ledger_free(struct ledger *ledger);

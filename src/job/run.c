@@ -506,8 +506,5 @@ int run_end(struct run *run, enum run_end *ret_end, struct snapshot *ret_last, s
 
 bool run_abandon(struct run *run, int64_t span_ns)
 {
-    const bool flushed = ledger_flush(run->ledger, span_ns);
-    if (flushed)
-        claim_release(&run->claim);
-    return flushed;
+    return ledger_release(run->ledger, span_ns);
 }

@@ -496,6 +496,32 @@ static void test_claim_taken_over_stops_the_process(void **state)
     claim_release(&process.claim);
 }
 
+static void test_released_ledger_writes_no_more(void **state)
+{
+    (void)state;
+    struct process process;
+    struct claim_owner owner;
+    struct err err = { 0 };
+    SCOPED(buf) struct buf before = { 0 };
+    SCOPED(buf) struct buf after = { 0 };
+    process_start(&process, false);
+    expect_open(&process, 1, "ace");
+    report(&process, 1, "a", RESULT_DONE);
+    assert_true(ledger_release(process.ledger, 60 * NS_PER_S));
+    assert_int_equal(claim_read(&owner, job.dir_fd, &err), 0);
+    assert_true(owner.released);
+    scratch_read(&scratch, "job/g000001/journal-000001.log", &before);
+    report(&process, 1, "c", RESULT_DONE);
+    assert_int_equal(ledger_intent(process.ledger, 1, 0, 1, &err), -1);
+    assert_int_equal(err.kind, ERR_STOPPED);
+    process_end(&process);
+    scratch_read(&scratch, "job/g000001/journal-000001.log", &after);
+    assert_int_equal(before.len, after.len);
+    process_start(&process, false);
+    expect_open(&process, 1, "ce");
+    process_end(&process);
+}
+
 static void test_ledger_can_be_read_without_writing(void **state)
 {
     (void)state;
@@ -539,6 +565,7 @@ int main(void)
         CASE(test_large_objects_under_way_are_found_with_their_parts),
         CASE(test_many_batches_from_many_threads_are_all_kept),
         CASE(test_claim_taken_over_stops_the_process),
+        CASE(test_released_ledger_writes_no_more),
         CASE(test_ledger_can_be_read_without_writing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
