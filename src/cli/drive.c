@@ -72,8 +72,14 @@ static int open_or_make(struct job *job, const struct settings *settings,
     struct err why = { 0 };
     int result = job_open(job, path, &why);
     if (result < 0 && why.kind == ERR_ABSENT) {
-        result = job_create(job, path, spec, err);
-    } else if (result < 0) {
+        err_clear(&why);
+        result = job_create(job, path, spec, &why);
+        if (result < 0 && why.kind == ERR_CONFLICT) {
+            err_clear(&why);
+            result = job_open(job, path, &why);
+        }
+    }
+    if (result < 0) {
         *err = why;
     } else if (!same_ends(&job->spec, spec)) {
         err_set(err, ERR_USAGE, "the job '%s' moves something else: '%s' to '%s'", path,

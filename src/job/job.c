@@ -87,14 +87,30 @@ static int open_directory(const char *path, int *ret_fd, struct err *err)
 /* ---- the job file ---- */
 
 /* The file is the spec between a head and a CRC line, so that a damaged one is never believed. */
-static int write_file(const struct job *job, struct err *err)
+static int write_file(const struct job *job, const char *name, struct err *err)
 {
     SCOPED(buf) struct buf out = { 0 };
     buf_printf(&out, "lade-job=%s\nid=%s\ncreated=%lld\n", JOB_VERSION, job->id,
                (long long)job->created_ns);
     job_spec_write(&job->spec, &out);
     buf_printf(&out, "crc=%016llx\n", (unsigned long long)crc64nvme(0, out.data, out.len));
-    return file_replace(job->dir_fd, JOB_FILE, out.data, out.len, err);
+    return file_replace(job->dir_fd, name, out.data, out.len, err);
+}
+
+/* The first job file of a directory: when two processes make the same job, one of them does. */
+static int write_first_file(const struct job *job, struct err *err)
+{
+    char temp[32];
+    snprintf(temp, sizeof temp, ".job-%s", job->id);
+    if (write_file(job, temp, err) < 0)
+        return -1;
+    const int linked = linkat(job->dir_fd, temp, job->dir_fd, JOB_FILE, 0);
+    const int sys = errno;
+    unlinkat(job->dir_fd, temp, 0);
+    errno = sys;
+    if (linked < 0)
+        return err_sys(err, errno == EEXIST ? ERR_CONFLICT : ERR_LOCAL, "make '%s'", JOB_FILE);
+    return fsync(job->dir_fd) < 0 ? err_sys(err, ERR_LOCAL, "sync the job directory") : 0;
 }
 
 static int damaged(struct err *err, const char *what)
@@ -160,10 +176,21 @@ static bool directory_empty(int dir_fd)
     bool empty = true;
     for (const struct dirent *entry; empty && (entry = readdir(dir)) != NULL;)
         /* What a killed job_create() left is as good as nothing. */
-        empty = entry->d_name[0] == '.' || strcmp(entry->d_name, JOB_FILE ".tmp") == 0 ||
-                strcmp(entry->d_name, "claims") == 0;
+        empty = entry->d_name[0] == '.';
     closedir(dir);
     return empty;
+}
+
+static int check_empty(const struct job *job, struct err *err)
+{
+    if (directory_empty(job->dir_fd))
+        return 0;
+    if (faccessat(job->dir_fd, JOB_FILE, F_OK, 0) == 0)
+        return err_set(err, ERR_CONFLICT, "'%s' is a job already", job->path);
+    if (faccessat(job->dir_fd, "claims", F_OK, 0) == 0)
+        return damaged(err, "it is missing");
+    err_set(err, ERR_CONFIG, "'%s' holds something else than a job", job->path);
+    return err_hint(err, "give --job a directory of its own");
 }
 
 int job_create(struct job *job, const char *path, const struct job_spec *spec, struct err *err)
@@ -175,16 +202,11 @@ int job_create(struct job *job, const char *path, const struct job_spec *spec, s
     digest_hex(id, sizeof id, job->id);
     job_spec_copy(&job->spec, spec);
 
-    if (path_make_all(job->path, err) < 0) {
+    if (path_make_all(job->path, err) < 0)
         err_at(err, "job directory '%s'", job->path);
-    } else if (open_directory(job->path, &job->dir_fd, err) == 0) {
-        if (!directory_empty(job->dir_fd)) {
-            err_set(err, ERR_CONFIG, "'%s' holds something else than a job", job->path);
-            err_hint(err, "give --job a directory of its own");
-        } else if (write_file(job, err) == 0) {
-            return 0;
-        }
-    }
+    else if (open_directory(job->path, &job->dir_fd, err) == 0 && check_empty(job, err) == 0 &&
+             write_first_file(job, err) == 0)
+        return 0;
     job_close(job);
     return -1;
 }
@@ -195,7 +217,7 @@ int job_set_spec(struct job *job, const struct job_spec *spec, struct err *err)
     job_spec_copy(&copy, spec);
     job_spec_done(&job->spec);
     job->spec = copy;
-    return write_file(job, err);
+    return write_file(job, JOB_FILE, err);
 }
 
 void job_close(struct job *job)

@@ -54,7 +54,8 @@ char *jobs_home(void);
 /* Open an existing job; ERR_ABSENT when the directory is missing or empty, ERR_CONFIG when it is no
  * job or damaged. A bare name is looked up in jobs_home(). */
 CHECKED int job_open(struct job *job, const char *path, struct err *err);
-/* Make a new job in `path` (made when missing, else empty). */
+/* Make a new job in `path` (made when missing, else empty). ERR_CONFLICT: somebody made one there
+ * just now. */
 CHECKED int job_create(struct job *job, const char *path, const struct job_spec *spec,
                        struct err *err);
 /* Replace the spec (a new generation with other options). */

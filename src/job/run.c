@@ -422,11 +422,16 @@ static int end_threads(struct run *run, struct err *err)
 }
 
 /* All entries have results: directories, then the mark, then what is not needed any more goes. */
-static int finish_generation(struct run *run, struct err *err)
+static int finish_generation(struct run *run, uint64_t sealed_now, struct err *err)
 {
+    /* A finished one whose failures were tried again has directories that were written into. */
+    if (run->generation.finished && sealed_now == 0)
+        return 0;
+    if (finish_directories(run, err) < 0)
+        return -1;
     if (run->generation.finished)
         return 0;
-    if (finish_directories(run, err) < 0 || generation_finish(&run->generation, err) < 0)
+    if (generation_finish(&run->generation, err) < 0)
         return -1;
     for (uint32_t number = run->generation.number; number-- > 1;) {
         struct err ignored = { 0 }; /* it takes room, no more */
@@ -455,7 +460,7 @@ static int judge(struct run *run, enum run_end *ret_end, struct err *err)
         *ret_end = stop_raised(run->stop) ? RUN_INTERRUPTED : RUN_LEFT;
         return 0;
     }
-    if (finish_generation(run, err) < 0)
+    if (finish_generation(run, counts.segments_sealed_now, err) < 0)
         return -1;
     const bool noted = notes_count(&run->notes, RESULT_FAILED) != 0;
     *ret_end = counts.sum.count[RESULT_FAILED] != 0 || noted ? RUN_SOME_FAILED : RUN_DONE;

@@ -209,9 +209,9 @@ def read_varint(data, at):
             return value, at
 
 
-def journalled(job):
-    """How many results the journals of the job's newest generation hold, by docs/formats.md: these
-    entries must never be moved again."""
+def journalled(job, parts=False):
+    """How many results (or parts of large objects) the journals of the job's newest generation hold, by
+    docs/formats.md: these must never be moved again."""
     generations = sorted(pathlib.Path(job).glob("g*"))
     total = 0
     for journal in generations[-1].glob("journal-*.log") if generations else []:
@@ -221,7 +221,9 @@ def journalled(job):
             size, = struct.unpack_from("<I", data, at)
             if at + 12 + size > len(data) or size == 0:
                 break
-            if data[at + 12] == 2:
+            if parts:
+                total += data[at + 12] == 4
+            elif data[at + 12] == 2:
                 _, after = read_varint(data, at + 13)
                 count, _ = read_varint(data, after)
                 total += count
