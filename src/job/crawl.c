@@ -30,6 +30,7 @@ struct node {
     struct node *next_open, *prev_open;              /* list of nodes with more to read ahead */
     bool is_open;
     enum node_state state; /* guarded by lock */
+    bool has_dirs;         /* something to read ahead; once READY */
     char *name;            /* in the tree, '/' at the end; "" is the root */
     size_t name_len;
     struct dirlist
@@ -53,11 +54,14 @@ struct crawl {
     struct dirlist_options list_options;
     const struct stop *stop;
     struct lock lock;
-    struct cond changed;
-    struct node *open_head; /* guarded by lock; in the order of the walk */
-    size_t ahead_bytes;     /* guarded by lock */
-    uint32_t ahead_nodes;   /* guarded by lock */
-    bool closing;           /* guarded by lock */
+    struct cond changed;        /* there is something to read ahead, or room */
+    struct cond ready;          /* `awaited` is read */
+    struct node *open_head;     /* guarded by lock; in the order of the walk */
+    size_t ahead_bytes;         /* guarded by lock */
+    uint32_t ahead_nodes;       /* guarded by lock */
+    bool closing;               /* guarded by lock */
+    const struct node *awaited; /* guarded by lock; by the planner */
+    uint32_t idle_count; /* guarded by lock; threads that found nothing to read, or no room */
     struct thread threads[CRAWLERS_MAX];
     uint32_t thread_count; /* guarded by lock */
     uint32_t thread_most;
@@ -134,6 +138,9 @@ static void node_free(struct crawl *crawl, struct node *node)
     lock_take(&crawl->lock);
     open_list_remove_locked(crawl, node);
     crawl->ahead_bytes -= node->held_bytes;
+    if (crawl->idle_count != 0 && crawl->open_head != NULL &&
+        crawl->ahead_bytes < AHEAD_BYTES_MAX / 2)
+        cond_wake_one(&crawl->changed);
     for (struct node *child = node->first_child; child != NULL;) {
         struct node *next = child->sibling;
         lock_give(&crawl->lock);
@@ -221,19 +228,26 @@ static void read_node(const struct crawl *crawl, struct node *node)
     if (dirlist_read(&node->list, fd, &crawl->list_options, &err) < 0) {
         node->sys = err.sys != 0 ? err.sys : EIO;
         node->reason = REASON_UNREADABLE;
+        return;
     }
+    size_t cursor = 0;
+    node->has_dirs = dirlist_next_dir(node->list, &cursor) != NULL;
 }
 
+/* Wakes only whom it concerns: a wake-up costs as much as looking at five files. */
 static void publish_locked(struct crawl *crawl, struct node *node)
 {
     node->state = NODE_READY;
     if (node->list != NULL) {
         node->held_bytes = dirlist_memory(node->list);
         crawl->ahead_bytes += node->held_bytes;
-        if (!dirlist_spilled(node->list))
+        if (node->has_dirs)
             open_list_insert_locked(crawl, node);
     }
-    cond_wake_all(&crawl->changed);
+    if (crawl->awaited == node)
+        cond_wake_all(&crawl->ready);
+    if (node->has_dirs && crawl->idle_count != 0)
+        cond_wake_all(&crawl->changed);
 }
 
 /* ---- the crawl threads ---- */
@@ -297,7 +311,9 @@ static void *crawl_thread(void *arg)
     while (!crawl->closing && !stop_raised(crawl->stop)) {
         struct node *node = take_ahead_locked(crawl);
         if (node == NULL) {
+            crawl->idle_count++;
             cond_wait_for(&crawl->changed, &crawl->lock, WAIT_NS);
+            crawl->idle_count--;
             continue;
         }
         lock_give(&crawl->lock);
@@ -338,8 +354,10 @@ static struct node *enter(struct crawl *crawl, struct node *parent, const char *
             parent->last_child = NULL;
         child->sibling = NULL;
         crawl->ahead_nodes--;
+        crawl->awaited = child;
         while (child->state != NODE_READY && !stop_raised(crawl->stop))
-            cond_wait_for(&crawl->changed, &crawl->lock, WAIT_NS);
+            cond_wait_for(&crawl->ready, &crawl->lock, WAIT_NS);
+        crawl->awaited = NULL;
         /* Stopped, and a reader still has the node: it stays where crawl_close() finds it. */
         if (child->state != NODE_READY) {
             child->sibling = parent->first_child;
@@ -526,9 +544,6 @@ static void leave(struct crawl *crawl)
 {
     struct frame *frame = &crawl->frames[--crawl->depth];
     node_free(crawl, frame->node);
-    lock_take(&crawl->lock);
-    cond_wake_all(&crawl->changed);
-    lock_give(&crawl->lock);
     buf_cut(&crawl->name, crawl->depth != 0 ? crawl->frames[crawl->depth - 1].node->name_len : 0);
 }
 
@@ -708,6 +723,7 @@ int crawl_open(struct crawl **ret_crawl, const struct crawl_options *options, st
                                                     .temp_dir = options->temp_dir };
     lock_init(&crawl->lock);
     cond_init(&crawl->changed);
+    cond_init(&crawl->ready);
     const int result = options->files_from != NULL ? read_list(crawl, err) : start_walk(crawl, err);
     if (result < 0) {
         crawl_close(crawl);
@@ -758,5 +774,6 @@ void crawl_close(struct crawl *crawl)
     buf_done(&crawl->last_name);
     lock_done(&crawl->lock);
     cond_done(&crawl->changed);
+    cond_done(&crawl->ready);
     mem_release(crawl);
 }
