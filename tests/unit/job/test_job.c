@@ -304,11 +304,18 @@ static void test_directory_with_something_else_is_no_place_for_a_job(void **stat
     assert_int_equal(err.kind, ERR_CONFIG);
     err_clear(&err);
     /* What a killed job_create() left is as good as nothing. */
-    scratch_text(&scratch, "half/job.ini.tmp", "lade-j");
-    scratch_dir(&scratch, "half/claims");
+    scratch_text(&scratch, "half/.job-0123456789abcdef", "lade-job=1");
+    scratch_text(&scratch, "half/.job-0123456789abcdef.tmp", "lade-j");
     assert_int_equal(job_create(&job, scratch_path(&scratch, "half"), &spec, &err), 0);
     job_close(&job);
     assert_int_equal(job_create(&job, scratch_path(&scratch, "half"), &spec, &err), -1);
+    assert_int_equal(err.kind, ERR_CONFLICT);
+    err_clear(&err);
+    /* A job that lost its file is none that could be made anew. */
+    assert_int_equal(unlinkat(scratch.fd, "half/job.ini", 0), 0);
+    scratch_dir(&scratch, "half/claims");
+    assert_int_equal(job_create(&job, scratch_path(&scratch, "half"), &spec, &err), -1);
+    assert_int_equal(err.kind, ERR_CONFIG);
     err_clear(&err);
     assert_int_equal(job_create(&job, scratch_path(&scratch, "mine/thesis.tex"), &spec, &err), -1);
 }
