@@ -33,6 +33,19 @@ bool queue_put(struct queue *queue, void *item)
     return true;
 }
 
+bool queue_put_for(struct queue *queue, void *item, int64_t span_ns)
+{
+    SCOPED_LOCK(&queue->lock);
+    while (queue->count == queue->cap && !queue->closed)
+        if (!cond_wait_for(&queue->freed, &queue->lock, span_ns))
+            return false;
+    if (queue->closed)
+        return false;
+    queue->items[(queue->first + queue->count++) % queue->cap] = item;
+    cond_wake_one(&queue->filled);
+    return true;
+}
+
 void *queue_take(struct queue *queue, int64_t wait_ns)
 {
     SCOPED_LOCK(&queue->lock);

@@ -19,6 +19,8 @@ void queue_init(struct queue *queue, size_t cap);
 void queue_done(struct queue *queue); /* items left in it are the caller's to drain first */
 /* Wait for room; false when the queue is closed (the item stays the caller's). */
 bool queue_put(struct queue *queue, void *item);
+/* The same, but wait at most span_ns. */
+bool queue_put_for(struct queue *queue, void *item, int64_t span_ns);
 /* Wait for an item, at most wait_ns (negative: for ever); NULL when closed and empty, or time is
  * up. */
 void *queue_take(struct queue *queue, int64_t wait_ns);

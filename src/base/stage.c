@@ -129,6 +129,18 @@ static int make_temp(int dir_fd, const char *temp, int flags, mode_t mode, const
     return openat(dir_fd, temp, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, mode);
 }
 
+/* A read-only directory of ours, as one that was put before: it takes its own mode again when all
+ * is in it. The descriptor is an O_PATH one, which only /proc lets us change by. */
+static bool open_up(int dir_fd)
+{
+    struct stat st;
+    char path[40];
+    if (fstat(dir_fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 0300) == 0300)
+        return false;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", dir_fd);
+    return chmod(path, (st.st_mode & 07777) | 0700) == 0;
+}
+
 static int make_fresh_temp(struct stage *stage, const char *rel, const char *tag,
                            const char *link_target, int *ret_dir_fd, struct err *err)
 {
@@ -145,7 +157,7 @@ static int make_fresh_temp(struct stage *stage, const char *rel, const char *tag
             unlinkat(*ret_dir_fd, temp, 0);
         else if (errno == ENOENT) /* somebody removed the directory */
             dir_cache_forget(&stage->dirs);
-        else
+        else if (errno != EACCES || !open_up(*ret_dir_fd))
             break;
     }
     return err_sys(err, ERR_LOCAL, "make temporary file '%s' beside '%s'", temp, rel);

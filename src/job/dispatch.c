@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "job/run_internal.h"
 
+#define OPEN_SEGMENTS_MAX 16u
 #define LOOK_NS                                                                                    \
     (20 * NS_PER_MS) /* how often a waiting worker looks for new segments and the stop */
 
@@ -187,6 +188,11 @@ static int open_segment_locked(struct run *run, bool *ret_ended, struct err *err
         if (ledger_segment_sealed(run->ledger, dispatch->number + 1)) {
             dispatch->number++;
             continue;
+        }
+        /* One entry that hangs must not make all others' results wait in memory. */
+        if (ledger_open_count(run->ledger) >= OPEN_SEGMENTS_MAX) {
+            *ret_ended = false;
+            return 0;
         }
         /* Failures that are tried again are no new batch: else they would be all that ever is. */
         const bool tried = ledger_segment_tried(run->ledger, dispatch->number + 1);

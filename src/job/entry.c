@@ -17,9 +17,7 @@ static const struct {
     [REASON_UNREADABLE] = { ERR_SOURCE, "cannot be read", "" },
     [REASON_NAME] = { ERR_LIMIT, "has a name that the destination cannot hold",
                       "rename it, or exclude it" },
-    [REASON_COLLISION] = { ERR_CONFLICT,
-                           "gives the same key as another entry beside it, a link "
-                           "NAME and an entry NAME.rclonelink",
+    [REASON_COLLISION] = { ERR_CONFLICT, "gives the same key as another entry beside it",
                            "rename one of them, or use --links follow or skip" },
     [REASON_CONFLICT] = { ERR_CONFLICT,
                           "was changed at the destination by someone else since the "
@@ -61,9 +59,11 @@ void plan_entry_explain(const struct plan_entry *entry, struct err *ret_err)
     *ret_err = (struct err){ 0 };
     if (entry->reason == REASON_NONE)
         return;
-    char reason[64] = "";
+    char reason[256] = "";
     if (entry->sys != 0)
         snprintf(reason, sizeof reason, "%s", strerrordesc_np(entry->sys));
+    if (entry->reason == REASON_COLLISION && entry->kind == ENTRY_LINK && entry->name != NULL)
+        snprintf(reason, sizeof reason, "'%s%s'", entry->name, LINK_SUFFIX);
     err_set(ret_err, reasons[entry->reason].kind, "%s%s%s", reasons[entry->reason].text,
             reason[0] != '\0' ? ": " : "", reason);
     ret_err->sys = entry->sys;

@@ -13,7 +13,10 @@ static int set_local(struct run *run, const struct plan_entry *entry, const stru
                      struct err *err)
 {
     SCOPED(buf) struct buf rel = { 0 };
-    buf_add(&rel, entry->name, entry->name_len);
+    const struct object_root *root = NULL;
+    const char *key = NULL;
+    if (run_local_name(run, entry, &root, &key, &rel, err) < 0)
+        return -1;
     while (rel.len != 0 && rel.data[rel.len - 1] == '/')
         buf_cut(&rel, rel.len - 1);
     SCOPED_FD int fd = path_open(run->sources.roots[0].dir_fd, buf_text(&rel),

@@ -179,6 +179,19 @@ bool get_brought(struct worker *worker, const char *rel, const struct result *re
            digest.crc64 == result->record.crc64;
 }
 
+/* Nothing is recorded with the object: read it. */
+static int digest_stored(struct get_job *job, uint64_t *ret_crc64, struct err *err)
+{
+    digest_reset(&job->worker->digest);
+    struct sink sink = { .flow = &job->worker->run->read_flow,
+                         .digest = &job->worker->digest,
+                         .fd = -1 };
+    if (job->store->driver->get(job->store, job->key, 0, UINT64_MAX, "", &sink, NULL, err) < 0)
+        return -1;
+    *ret_crc64 = job->worker->digest.crc64;
+    return 0;
+}
+
 /* What is here, by content: 1 the same as what is stored, 0 not, -1. */
 static int compare_content(struct get_job *job, struct err *err)
 {
@@ -190,9 +203,13 @@ static int compare_content(struct get_job *job, struct err *err)
     struct stat st;
     int result = 0;
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        (uint64_t)st.st_size == object.size_bytes && (object.attr.have & ATTR_CRC64) != 0) {
-        result = digest_local(job->worker, fd, object.size_bytes, &job->worker->digest, err);
-        if (result == 0 && job->worker->digest.crc64 == object.attr.crc64)
+        (uint64_t)st.st_size == object.size_bytes) {
+        uint64_t stored = object.attr.crc64;
+        if ((object.attr.have & ATTR_CRC64) == 0)
+            result = digest_stored(job, &stored, err);
+        if (result == 0)
+            result = digest_local(job->worker, fd, object.size_bytes, &job->worker->digest, err);
+        if (result == 0 && job->worker->digest.crc64 == stored)
             result = 1;
     }
     if (result == 1) {

@@ -17,6 +17,7 @@ static void large_free(struct large *large)
         close(large->fd);
     mem_release(large->name);
     mem_release(large->key);
+    mem_release(large->stored_key);
     mem_release(large->parts);
     mem_release(large);
 }
@@ -140,14 +141,7 @@ static int open_get(struct large *large, struct err *err)
 {
     struct object object = { 0 };
     struct store *store = large->root->store;
-    const char *key = large->entry.name;
-    const char *in_store = NULL;
-    (void)key;
-    if (large->root->key != NULL)
-        in_store = large->root->key;
-    else
-        in_store = large->name + strlen(large->root->name) + (large->root->name[0] != '\0');
-    if (store->driver->head(store, in_store, &object, err) < 0)
+    if (store->driver->head(store, large->stored_key, &object, err) < 0)
         return -1;
     large->size_bytes = object.size_bytes;
     large->attr = object.attr;
@@ -279,10 +273,12 @@ void large_begin(struct worker *worker, struct work *work)
 
     struct err err = { 0 };
     const char *key = NULL;
-    const int named = run_is_get(run) ? worker_local_name(worker, &large->entry, &large->root, &key,
-                                                          &worker->key, &err)
+    const int named = run_is_get(run) ? run_local_name(worker->run, &large->entry, &large->root,
+                                                       &key, &worker->key, &err)
                                       : worker_key(worker, &large->entry, &worker->key, &err);
     large->key = mem_string(buf_text(&worker->key));
+    if (key != NULL)
+        large->stored_key = mem_string(key);
     if (named == 0 && ledger_intent(run->ledger, large->segment, large->entry.ordinal,
                                     large->entry.ordinal, &err) == 0) {
         large->brought = !run_is_get(run) && run->job->spec.immutable &&
@@ -325,10 +321,8 @@ static int get_part(struct worker *worker, struct large *large, uint32_t part, b
                          /* A hole would keep what an earlier try left there. */
                          .keep_holes = fresh };
     struct store *store = large_store(run, large);
-    const char *key = large->root->key != NULL ? large->root->key
-                                               : large->name + strlen(large->root->name) +
-                                                     (large->root->name[0] != '\0');
-    if (store->driver->get(store, key, offset, size, large->etag, &sink, NULL, err) < 0)
+    if (store->driver->get(store, large->stored_key, offset, size, large->etag, &sink, NULL, err) <
+        0)
         return -1;
     if (sink.done_bytes != size)
         return err_set(err, ERR_CORRUPT, "%llu bytes came of %llu",
@@ -363,7 +357,7 @@ static int do_part(struct worker *worker, struct large *large, uint32_t part, st
         /* A source that moves under the parts spoils all of them, not this one. */
         if (err->kind == ERR_CHANGED || worker_wait_to_retry(worker, tries, err) < 0)
             break;
-        atomic_fetch_add((atomic_uint *)&large->retries, 1);
+        atomic_fetch_add(&large->retries, 1);
     }
     pool_give(run->pool, &slab, 1);
     return result;
@@ -484,8 +478,9 @@ static void settle(struct worker *worker, struct large *large)
         const bool is_new = large->entry.action == PLAN_NEW;
         result.status = is_new ? RESULT_DONE : RESULT_REPLACED;
         result.mtime_ns = run_is_get(run) ? large->attr.mtime_ns : large->file.mtime_ns;
-        worker_fill_record(worker, &result.record, !run_is_get(run) && source_racy(&large->file),
-                           etag);
+        /* What an earlier process read, it read at a time that is not known any more. */
+        const bool racy = !run_is_get(run) && (large->resumed || source_racy(&large->file));
+        worker_fill_record(worker, &result.record, racy, etag);
         report(worker, large, &result);
         return;
     }

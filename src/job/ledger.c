@@ -71,6 +71,7 @@ struct ledger {
     struct ledger_segment *segments; /* guarded by lock */
     uint8_t *sealed;                 /* guarded by lock; by number, 1 = has all results */
     uint32_t sealed_cap;
+    uint32_t open_count;         /* guarded by lock; segments in work, not sealed yet */
     struct ledger_counts counts; /* guarded by lock */
     struct err err;              /* guarded by lock; the first of the thread */
     uint32_t damage;
@@ -122,6 +123,7 @@ static void remove_locked(struct ledger *ledger, struct ledger_segment *segment)
     while (*link != segment)
         link = &(*link)->next;
     *link = segment->next;
+    ledger->open_count -= segment->open;
     segment_free(segment);
 }
 
@@ -559,6 +561,12 @@ uint32_t ledger_damage_count(const struct ledger *ledger)
 
 /* ---- for the dispatcher ---- */
 
+uint32_t ledger_open_count(struct ledger *ledger)
+{
+    SCOPED_LOCK(&ledger->lock);
+    return ledger->open_count;
+}
+
 bool ledger_segment_sealed(struct ledger *ledger, uint32_t number)
 {
     SCOPED_LOCK(&ledger->lock);
@@ -601,6 +609,7 @@ int ledger_open_segment(struct ledger *ledger, struct segment *segment, uint8_t 
         open[i] = state->status[i] == RESULT_OPEN;
         open_count += open[i];
     }
+    ledger->open_count += !state->open;
     state->open = true;
     state->remaining = open_count;
     lock_give(&ledger->lock);
@@ -730,11 +739,11 @@ static bool send_and_wait_for(struct ledger *ledger, enum message_kind kind, int
     /* On the heap and never freed when the time runs out: the thread may still answer it. */
     struct message *message = mem_alloc(sizeof *message);
     *message = (struct message){ .kind = kind, .wait = true, .sync = true };
-    if (!queue_put(&ledger->queue, message)) {
-        mem_release(message);
-        return true;
-    }
     const int64_t end_ns = clock_monotonic_ns() + span_ns;
+    if (!queue_put_for(&ledger->queue, message, span_ns)) {
+        mem_release(message);
+        return queue_ended(&ledger->queue);
+    }
     lock_take(&ledger->lock);
     while (!message->done && clock_monotonic_ns() < end_ns)
         cond_wait_for(&ledger->written, &ledger->lock, end_ns - clock_monotonic_ns());

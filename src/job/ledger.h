@@ -44,6 +44,8 @@ uint32_t ledger_damage_count(const struct ledger *ledger);
 
 /* ---- for the dispatcher ---- */
 
+/* Segments in work and not sealed yet: each holds its results in memory. */
+uint32_t ledger_open_count(struct ledger *ledger);
 /* Are there no open entries left in the segment? (sealed, and nothing to retry) */
 bool ledger_segment_sealed(struct ledger *ledger, uint32_t number);
 /* Take a segment into work: *ret_open[i] is 1 for each entry that still needs a worker. The array

@@ -30,6 +30,7 @@ void notes_add(struct notes *notes, enum result_status status, const char *name,
     if (status == RESULT_FAILED)
         snapshot_add_failure(&notes->failures, buf_text(&text));
     notes->conflicts += status == RESULT_FAILED && err->kind == ERR_CONFLICT;
+    notes->corrupt += status == RESULT_FAILED && err->kind == ERR_CORRUPT;
     if (++notes->count[status] > NOTES_MAX)
         return;
     struct note *note = mem_alloc(sizeof *note);
@@ -74,6 +75,12 @@ uint64_t notes_count(struct notes *notes, enum result_status status)
 {
     SCOPED_LOCK(&notes->lock);
     return notes->count[status];
+}
+
+bool notes_have_corrupt(struct notes *notes)
+{
+    SCOPED_LOCK(&notes->lock);
+    return notes->corrupt != 0;
 }
 
 void notes_show(struct notes *notes, struct snapshot *snapshot)

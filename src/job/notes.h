@@ -23,6 +23,7 @@ struct notes {
     struct note *first, *last;           /* guarded by lock */
     uint64_t count[RESULT_STATUS_COUNT]; /* guarded by lock; ever */
     uint64_t conflicts;                  /* guarded by lock; of the failures */
+    uint64_t corrupt;                    /* guarded by lock; of the failures */
     struct snapshot failures;            /* guarded by lock; only its failure texts */
 };
 void notes_init(struct notes *notes);
@@ -35,5 +36,7 @@ void note_free(struct note *note);
 /* "failed: NAME: why (hint)" */
 void note_text(const struct note *note, struct buf *out);
 uint64_t notes_count(struct notes *notes, enum result_status status);
+/* Was something read that is not what was stored? */
+bool notes_have_corrupt(struct notes *notes);
 /* Copy the newest failure texts, and how many were conflicts, into the snapshot. */
 void notes_show(struct notes *notes, struct snapshot *snapshot);

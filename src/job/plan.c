@@ -87,7 +87,7 @@ static bool as_recorded(const struct stream_item *there, const struct stream_ite
 static enum plan_action unchanged_or_compare(const struct planner *planner, bool racy,
                                              enum entry_kind kind)
 {
-    const bool by_content = planner->options->spec->checksum || racy;
+    const bool by_content = planner->options->spec->checksum || planner->options->distrust || racy;
     return by_content && kind == ENTRY_FILE ? PLAN_COMPARE : PLAN_UNCHANGED;
 }
 
@@ -127,6 +127,11 @@ static enum plan_action decide(const struct planner *planner, const struct strea
         return decide_directory(from, there);
     if (there == NULL)
         return PLAN_NEW;
+    /* A get: the object is another one now, although size and time are as they were. */
+    if (planner->options->spec->direction == JOB_GET && record != NULL &&
+        record->record.etag[0] != '\0' && from->etag[0] != '\0' &&
+        strcmp(record->record.etag, from->etag) != 0 && same_content_by_attr(from, there))
+        return PLAN_COMPARE;
     if (record != NULL && as_recorded(there, record) && from->size_bytes == record->size_bytes &&
         from->mtime_ns == record->mtime_ns && same_attr(from, there)) {
         entry->record = record->record;

@@ -35,7 +35,8 @@ struct plan_options {
     const struct filter *filter;      /* NULL: all */
     struct notes *notes;              /* told of what is skipped or refused; may be NULL */
     uint32_t crawlers;
-    bool verbose; /* plan_print(): also what is excluded, and by which rule */
+    bool distrust; /* a record was lost: what looks unchanged is compared by content */
+    bool verbose;  /* plan_print(): also what is excluded, and by which rule */
     const struct stop *stop;
 };
 /* Plan into the generation, going on behind what is sealed, with the record of generation

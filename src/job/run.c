@@ -100,8 +100,8 @@ static int check_same_options(const struct run *run, struct err *err)
     const char *what = spec != NULL ? job_spec_difference(&run->job->spec, spec) : NULL;
     if (what == NULL)
         return 0;
-    err_set(err, ERR_USAGE, "the unfinished job '%s' was begun with other options: %s differ%s",
-            run->job->path, what, strncmp(what, "the ", 4) == 0 && strchr(what, 's') ? "" : "s");
+    err_set(err, ERR_USAGE, "the unfinished job '%s' was begun with other options: look at %s",
+            run->job->path, what);
     return err_hint(err, "finish it with the same options, or give this one its own --job");
 }
 
@@ -131,6 +131,7 @@ static int choose_generation(struct run *run, struct err *err)
     snprintf(run->remark, sizeof run->remark,
              "the plan of this job was damaged (%.150s): planning again, comparing what is there",
              why.text);
+    run->distrust = true;
     if (newest == finished)
         run->recorded = 0;
     return make_generation(run, newest + 1, err);
@@ -169,6 +170,7 @@ static void check_record(struct run *run)
     snprintf(run->remark, sizeof run->remark,
              "the record of the last run is damaged (%.150s): comparing with what is there",
              why.text);
+    run->distrust = true;
     run->recorded = 0;
 }
 
@@ -184,6 +186,7 @@ static void *planner_main(void *arg)
                                           .filter = run->filter,
                                           .notes = &run->notes,
                                           .crawlers = run->options.crawlers,
+                                          .distrust = run->distrust,
                                           .stop = run->stop };
     struct err err = { 0 };
     /* The error is in the progress, where everybody sees it. */
@@ -202,8 +205,8 @@ static int start_planner(struct run *run, struct err *err)
     lock_give(&run->progress.lock);
     if (run->generation.closed)
         return 0;
-    run->planning = true;
-    return thread_start(&run->planner, "lade-plan", planner_main, run, err);
+    run->planning = thread_start(&run->planner, "lade-plan", planner_main, run, err) == 0;
+    return run->planning ? 0 : -1;
 }
 
 static uint32_t worker_count(const struct run *run)
@@ -290,9 +293,9 @@ static int start_all(struct run *run, struct err *err)
     run->read_flow = run->flow;
     run->read_flow.moved = NULL;
     dispatch_init(run);
-    if (start_ledger(run, err) < 0 || start_planner(run, err) < 0)
-        return -1;
-    return run->options.plan_only ? 0 : start_workers(run, err);
+    return start_ledger(run, err) < 0 || (!run->options.plan_only && start_workers(run, err) < 0)
+               ? -1
+               : start_planner(run, err);
 }
 
 int run_start(struct run **ret_run, struct job *job, const struct run_options *options,
@@ -309,10 +312,16 @@ int run_start(struct run **ret_run, struct job *job, const struct run_options *o
     notes_init(&run->notes);
     plan_progress_init(&run->progress);
     if (start_all(run, err) < 0) {
+        /* What runs already is ended; what it used stays, since the process ends with this error.
+         */
+        stop_raise(run->stop);
+        for (uint32_t i = 0; run->workers != NULL && i < run->worker_count; i++)
+            thread_join(&run->workers[i].thread);
+        struct err ignored = { 0 };
+        if (run->ledger != NULL)
+            (void)!ledger_stop(run->ledger, &ignored);
         if (run->claimed)
             claim_release(&run->claim);
-        /* Threads may run already; the process ends with this error, so nothing is taken away. */
-        stop_raise(run->stop);
         return -1;
     }
     *ret_run = run;
@@ -464,6 +473,8 @@ static int judge(struct run *run, enum run_end *ret_end, struct err *err)
         return -1;
     const bool noted = notes_count(&run->notes, RESULT_FAILED) != 0;
     *ret_end = counts.sum.count[RESULT_FAILED] != 0 || noted ? RUN_SOME_FAILED : RUN_DONE;
+    if (notes_have_corrupt(&run->notes))
+        *ret_end = RUN_DIFFERS;
     return 0;
 }
 

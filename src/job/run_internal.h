@@ -26,7 +26,8 @@ struct large {
     uint32_t segment;
     struct plan_entry entry; /* name points to `name` */
     char *name;
-    char *key;
+    char *key;                      /* put: of the object; get: its path below the target */
+    char *stored_key;               /* get: in its store */
     const struct object_root *root; /* get */
     char tag[STAGE_TAG_MAX];
     char token[STORE_TOKEN_MAX];
@@ -40,7 +41,8 @@ struct large {
     struct store_part *parts; /* by number - 1; number 0: not there yet */
     uint32_t part_count, next_part, parts_left;
     uint32_t in_flight;
-    uint32_t attempts, retries;
+    uint32_t attempts;
+    atomic_uint retries;
     bool resumed;   /* the temporary file has parts of an earlier process */
     struct err err; /* the first failure: no more parts are handed out */
 };
@@ -97,6 +99,7 @@ struct run {
     struct generation generation;
     uint32_t recorded; /* the generation before, 0: none */
     char remark[256];
+    bool distrust; /* a plan or record was damaged */
 
     struct filter *filter;
     struct source_set sources;  /* put: what is moved; get: the target directory */
@@ -162,9 +165,9 @@ void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment,
 CHECKED int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf *ret_key,
                        struct err *err);
 /* The path below the target directory (get). */
-CHECKED int worker_local_name(struct worker *worker, const struct plan_entry *entry,
-                              const struct object_root **ret_root, const char **ret_key,
-                              struct buf *ret_rel, struct err *err);
+CHECKED int run_local_name(struct run *run, const struct plan_entry *entry,
+                           const struct object_root **ret_root, const char **ret_key,
+                           struct buf *ret_rel, struct err *err);
 /* Was an earlier process, now gone, about to move this entry? */
 bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t ordinal);
 void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);

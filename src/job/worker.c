@@ -67,11 +67,11 @@ int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf
     return store->driver->map_key(store, name.data, ret_key, err);
 }
 
-int worker_local_name(struct worker *worker, const struct plan_entry *entry,
-                      const struct object_root **ret_root, const char **ret_key,
-                      struct buf *ret_rel, struct err *err)
+int run_local_name(struct run *run, const struct plan_entry *entry,
+                   const struct object_root **ret_root, const char **ret_key, struct buf *ret_rel,
+                   struct err *err)
 {
-    const struct object_root *root = object_set_find(&worker->run->objects, entry->name, ret_key);
+    const struct object_root *root = object_set_find(&run->objects, entry->name, ret_key);
     if (root == NULL)
         return err_set(err, ERR_ABSENT, "no location has it");
     *ret_root = root;
@@ -168,7 +168,7 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
     const struct object_root *root = NULL;
     const char *key = NULL;
     if (run_is_get(run)) {
-        if (worker_local_name(worker, entry, &root, &key, &worker->key, &err) < 0) {
+        if (run_local_name(worker->run, entry, &root, &key, &worker->key, &err) < 0) {
             fail_result(result, &err);
             return;
         }
@@ -282,6 +282,7 @@ static uint32_t drop_open(struct worker *worker, struct ledger_batch *batch)
             continue;
         }
         if (result->err != NULL && result->err->kind != ERR_STOPPED) {
+            err_at(result->err, "'%s'", worker->work.entries[i].name);
             struct dispatch *dispatch = &worker->run->dispatch;
             lock_take(&dispatch->lock);
             if (dispatch->err.kind == ERR_NONE)
