@@ -145,7 +145,10 @@ def walk(root):
     """(directory fd, name, path below root, stat) of everything below root, at any depth."""
     def below(fd, rel):
         for name in sorted(os.fsencode(entry.name) for entry in os.scandir(fd)):
-            st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            try:
+                st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:  # a temporary name, while lade runs
+                continue
             yield fd, name, rel + name, st
             if stat.S_ISDIR(st.st_mode):
                 inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
