@@ -28,10 +28,17 @@ void dispatch_done(struct run *run)
 
 /* ---- parts ---- */
 
-static bool take_part_locked(struct dispatch *dispatch, struct work *work)
+/* A worker that brings a part back takes the next one of the same object, so no one need wait for
+ * `most` to be undercut. */
+static bool take_part_locked(struct dispatch *dispatch, uint32_t most, struct work *work)
 {
-    while (dispatch->larges != NULL) {
-        struct large *large = dispatch->larges;
+    struct large **link = &dispatch->larges;
+    while (*link != NULL) {
+        struct large *large = *link;
+        if (most != 0 && large->in_flight >= most && large->err.kind == ERR_NONE) {
+            link = &large->next;
+            continue;
+        }
         while (large->next_part < large->part_count && large->parts[large->next_part].number != 0)
             large->next_part++;
         if (large->err.kind == ERR_NONE && large->next_part < large->part_count) {
@@ -42,7 +49,7 @@ static bool take_part_locked(struct dispatch *dispatch, struct work *work)
             large->in_flight++;
             return true;
         }
-        dispatch->larges = large->next; /* all handed out: its last part settles it */
+        *link = large->next; /* all handed out: its last part settles it */
     }
     return false;
 }
@@ -225,10 +232,11 @@ static int open_segment_locked(struct run *run, bool *ret_ended, struct err *err
 static int next_locked(struct run *run, struct work *work, struct err *err)
 {
     struct dispatch *dispatch = &run->dispatch;
+    const uint32_t most_parts = run_is_get(run) ? 0 : run->store->limits.parts_at_once;
     for (;;) {
         if (stop_raised(run->stop) || dispatch->err.kind != ERR_NONE)
             return 0;
-        if (take_part_locked(dispatch, work))
+        if (take_part_locked(dispatch, most_parts, work))
             return 1;
         bool ended = false;
         int got = dispatch->is_open ? 1 : open_segment_locked(run, &ended, err);

@@ -215,7 +215,7 @@ static bool resume(struct worker *worker, struct large *large)
 static int begin_anew(struct worker *worker, struct large *large, struct err *err)
 {
     struct run *run = worker->run;
-    worker_tag(worker, run->claim.number, large->segment, large->entry.ordinal, large->tag);
+    worker_tag(worker, run->process, large->segment, large->entry.ordinal, large->tag);
     large->resumed = false;
     make_parts(large);
     if (run_is_get(run)) {
@@ -458,8 +458,7 @@ static int commit_get(struct worker *worker, struct large *large, char etag[STOR
                                   .mtime_ns = large->attr.mtime_ns,
                                   .record.crc64 = crc64 };
     const bool keep = large->entry.action == PLAN_NEW && !worker->run->job->spec.overwrite &&
-                      !(worker_was_begun(worker, large->segment, large->entry.ordinal) &&
-                        get_brought(worker, large->key, &found));
+                      !get_brought(worker, large->key, &found);
     struct stage_item item = { .rel = large->key, .tag = large->tag, .keep_existing = keep };
     stage_commit(&worker->stage, &item, 1);
     *err = item.err;

@@ -64,6 +64,7 @@ struct ledger {
     struct ledger_options options;
     struct generation *generation;
     struct journal journal; /* ledger thread only, once started */
+    uint32_t process;       /* set at start */
     struct queue queue;
     struct thread thread;
     struct lock lock;
@@ -308,6 +309,9 @@ static int read_past(struct ledger *ledger, struct err *err)
     int result = 0;
     for (size_t i = 0; result == 0 && i < count; i++)
         result = read_journal(ledger, processes[i], err);
+    /* Claims that were deleted begin again at 1; journals that are there keep their numbers. */
+    if (count != 0 && processes[count - 1] >= ledger->process)
+        ledger->process = processes[count - 1] + 1;
     mem_release(processes);
     return result;
 }
@@ -524,9 +528,9 @@ static struct ledger *ledger_new(const struct ledger_options *options)
 int ledger_start(struct ledger **ret_ledger, const struct ledger_options *options, struct err *err)
 {
     struct ledger *ledger = ledger_new(options);
+    ledger->process = options->claim->number;
     if (read_past(ledger, err) < 0 ||
-        journal_create(&ledger->journal, options->generation->dir_fd, options->claim->number, err) <
-            0 ||
+        journal_create(&ledger->journal, options->generation->dir_fd, ledger->process, err) < 0 ||
         thread_start(&ledger->thread, "lade-journal", ledger_main, ledger, err) < 0) {
         ledger_free(ledger);
         return -1;
@@ -552,6 +556,11 @@ struct view ledger_unsealed(struct ledger *ledger, uint32_t number)
     const struct ledger_segment *segment = find_locked(ledger, number);
     return segment != NULL ? view_of(segment->encoded.data, segment->encoded.len)
                            : view_of(NULL, 0);
+}
+
+uint32_t ledger_process(const struct ledger *ledger)
+{
+    return ledger->process;
 }
 
 uint32_t ledger_damage_count(const struct ledger *ledger)

@@ -25,7 +25,7 @@ struct ledger_batch *ledger_batch_new(uint32_t segment, uint32_t count);
 
 struct ledger_options {
     struct generation *generation;
-    struct claim *claim; /* its number is the process number */
+    struct claim *claim; /* its number is the process number, unless a journal has that already */
     bool retry_failed;   /* what failed before is open again */
     struct stop *stop;   /* raised when the journal cannot be written */
 };
@@ -38,6 +38,8 @@ CHECKED int ledger_start(struct ledger **ret_ledger, const struct ledger_options
 CHECKED int ledger_read(struct ledger **ret_ledger, struct generation *generation, struct err *err);
 /* The results so far of a segment that is not sealed, encoded; empty when there are none. */
 struct view ledger_unsealed(struct ledger *ledger, uint32_t number);
+/* The number of this process: of its journal, and in the tags of its temporary names. */
+uint32_t ledger_process(const struct ledger *ledger);
 /* How many journals had damage behind their valid prefix, or sealed results that had to be dropped.
  */
 uint32_t ledger_damage_count(const struct ledger *ledger);

@@ -266,6 +266,7 @@ static int start_ledger(struct run *run, struct err *err)
                                             .stop = run->stop };
     if (ledger_start(&run->ledger, &options, err) < 0)
         return -1;
+    run->process = ledger_process(run->ledger);
     struct ledger_counts counts;
     ledger_counts(run->ledger, &counts);
     run->before = counts.sum;

@@ -112,6 +112,7 @@ struct run {
     struct thread planner;
     bool planning;
     struct ledger *ledger;
+    uint32_t process; /* ledger_process() */
     struct pool *pool;
     struct permit permit;
     struct rate rate;
@@ -180,9 +181,9 @@ void put_entry(struct worker *worker, const struct plan_entry *entry, const char
 void get_entry(struct worker *worker, const struct plan_entry *entry,
                const struct object_root *root, const char *key, const char *rel, const char *tag,
                struct result *result, bool *ret_staged);
-/* A process that is killed between bringing an entry to its place and journalling that leaves
- * something there that is no conflict. Is what is at `key`, or at `rel`, this entry? By size, time
- * and content. */
+/* A process that is killed between bringing an entry to its place and journalling that, or whose
+ * journal is lost, leaves something there that is no conflict. Is what is at `key`, or at `rel`,
+ * this entry? By size, time and content. */
 bool put_brought(struct worker *worker, const struct plan_entry *entry, const char *key);
 bool get_brought(struct worker *worker, const char *rel, const struct result *result);
 

@@ -164,7 +164,7 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
     result->ordinal = entry->ordinal;
     result->size_bytes = entry->size_bytes;
     result->mtime_ns = entry->mtime_ns;
-    worker_tag(worker, run->claim.number, segment, entry->ordinal, pending->tag);
+    worker_tag(worker, run->process, segment, entry->ordinal, pending->tag);
     const struct object_root *root = NULL;
     const char *key = NULL;
     if (run_is_get(run)) {
@@ -250,8 +250,7 @@ static void commit_get(struct worker *worker, struct ledger_batch *batch, struct
         const struct result *result = &batch->results[i];
         /* What appeared since the plan was made must not be lost either. */
         const bool keep = result->status == RESULT_DONE && !worker->run->job->spec.overwrite &&
-                          !(worker_was_begun(worker, batch->segment, result->ordinal) &&
-                            get_brought(worker, pending[i].key, result));
+                          !get_brought(worker, pending[i].key, result);
         items[count++] = (struct stage_item){ .rel = pending[i].key,
                                               .tag = pending[i].tag,
                                               .keep_existing = keep };
