@@ -405,8 +405,10 @@ static void rename_items(struct commit *commit)
             commit->other_mounts |= !covered;
         }
         last = item;
-        if (is_directory(item->rel))
+        if (is_directory(item->rel)) {
+            commit->run_count++; /* it is synced itself, too */
             continue;
+        }
         char temp[TEMP_NAME_MAX];
         temp_name(temp, item->tag);
         if ((covered && commit->data_synced) || sync_data(dir_fd, temp, item) == 0)
@@ -438,10 +440,25 @@ static int sync_dir(struct commit *commit, struct stage_item *item, int dir_fd)
     return 0;
 }
 
+/* The mode and the times of a directory that is an item. One that may not be opened can only be
+ * synced with what holds it. */
+static void sync_own(struct stage *stage, struct stage_item *item)
+{
+    SCOPED(buf) struct buf bare = { 0 };
+    buf_add(&bare, item->rel, strlen(item->rel) - 1);
+    SCOPED_FD const int fd =
+        path_open(stage->dirs.root_fd, buf_text(&bare), O_RDONLY | O_DIRECTORY, 0, false);
+    if (fd < 0 ? errno != EACCES : fsync(fd) < 0)
+        err_sys(&item->err, ERR_LOCAL, "sync the directory '%s'", item->rel);
+}
+
 /* Directory by directory. What a syncfs() already did is passed over. */
 static void sync_runs(struct commit *commit, bool by_syncfs)
 {
     const struct stage_item *last = NULL;
+    for (size_t i = 0; !by_syncfs && i < commit->count; i++)
+        if (commit->items[i].err.kind == ERR_NONE && is_directory(commit->items[i].rel))
+            sync_own(commit->stage, &commit->items[i]);
     for (size_t i = 0; i < commit->count; i++) {
         struct stage_item *item = &commit->items[i];
         int dir_fd = -1;

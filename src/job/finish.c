@@ -35,11 +35,12 @@ static int set_stored(struct run *run, const struct plan_entry *entry, const str
     return run->store->driver->set_attr(run->store, buf_text(&key), attr, err);
 }
 
-static void set_directory(struct run *run, const struct plan_entry *entry)
+/* Did it get something that must be made durable? */
+static bool set_directory(struct run *run, const struct plan_entry *entry)
 {
     /* Objects that say nothing of a mode leave the directory as it was made. */
     if (run_is_get(run) && entry->mtime_ns == 0 && entry->mode == 0)
-        return;
+        return false;
     const struct attr attr = { .kind = ENTRY_DIR,
                                .have = ATTR_MODE | ATTR_OWNER | ATTR_MTIME,
                                .mode = entry->mode,
@@ -52,9 +53,52 @@ static void set_directory(struct run *run, const struct plan_entry *entry)
     /* A directory that failed before is named already. */
     if (result < 0 && err.kind != ERR_ABSENT)
         notes_add(&run->notes, RESULT_FAILED, entry->name, &err);
+    return result == 0;
 }
 
-/* The directories of one block, last to first. */
+static void note_unsynced(struct run *run, const struct plan_entry *dir, const struct err *err)
+{
+    /* What lies in a directory that we must not enter any more cannot be reached by its name. */
+    if (err->kind != ERR_NONE && err->kind != ERR_DENIED)
+        notes_add(&run->notes, RESULT_FAILED, dir->name, err);
+}
+
+static void sync_local(struct run *run, const struct plan_entry *dirs, size_t count)
+{
+    struct stage_item *items = mem_alloc(count * sizeof *items);
+    struct buf *rels = mem_alloc(count * sizeof *rels);
+    for (size_t i = 0; i < count; i++) {
+        const struct object_root *root = NULL;
+        const char *key = NULL;
+        if (run_local_name(run, &dirs[i], &root, &key, &rels[i], &items[i].err) == 0)
+            items[i].rel = buf_text(&rels[i]);
+    }
+    stage_commit(&run->workers[0].stage, items, count);
+    for (size_t i = 0; i < count; i++) {
+        note_unsynced(run, &dirs[i], &items[i].err);
+        buf_done(&rels[i]);
+    }
+    mem_release(rels);
+    mem_release(items);
+}
+
+static void sync_stored(struct run *run, const struct plan_entry *dirs, size_t count)
+{
+    struct store_staged *items = mem_alloc(count * sizeof *items);
+    struct buf *keys = mem_alloc(count * sizeof *keys);
+    for (size_t i = 0; i < count; i++)
+        if (run->store->driver->map_key(run->store, dirs[i].name, &keys[i], &items[i].err) == 0)
+            items[i].key = buf_text(&keys[i]);
+    run->store->driver->commit_batch(run->store, items, count);
+    for (size_t i = 0; i < count; i++) {
+        note_unsynced(run, &dirs[i], &items[i].err);
+        buf_done(&keys[i]);
+    }
+    mem_release(keys);
+    mem_release(items);
+}
+
+/* The directories of one block, last to first; what they got is durable when this returns. */
 static int finish_block(struct run *run, struct segment *segment, uint32_t block, struct err *err)
 {
     if (segment_seek_block(segment, block, err) < 0)
@@ -73,11 +117,21 @@ static int finish_block(struct run *run, struct segment *segment, uint32_t block
         dirs[count] = entry;
         dirs[count++].name = mem_copy(entry.name, entry.name_len + 1);
     }
-    while (count-- > 0) {
-        if (result >= 0)
-            set_directory(run, &dirs[count]);
-        mem_release(dirs[count].name);
+    size_t set = count; /* those from here on were set */
+    for (size_t i = count; result >= 0 && i-- > 0;)
+        if (set_directory(run, &dirs[i])) {
+            const struct plan_entry last = dirs[--set];
+            dirs[set] = dirs[i];
+            dirs[i] = last;
+        }
+    if (set != count) {
+        if (run_is_get(run))
+            sync_local(run, dirs + set, count - set);
+        else
+            sync_stored(run, dirs + set, count - set);
     }
+    for (size_t i = 0; i < count; i++)
+        mem_release(dirs[i].name);
     mem_release(dirs);
     return result < 0 ? -1 : 0;
 }

@@ -195,11 +195,11 @@ def state_full_while_it_moves(it):
     set_age(it / "src")
     disk = small_disk(it, "full", "size=1m")
     it.lade("plan", "--job", disk / "job", "src", "file:store")
-    with open(disk / "ballast", "wb") as file:
+    with open(disk / "ballast", "wb", buffering=0) as file:
         while True:
             try:
-                file.write(bytes(4096))
-                file.flush()
+                if file.write(bytes(4096)) < 4096:
+                    break
             except OSError:
                 break
     for _ in range(2):
