@@ -255,6 +255,7 @@ void get_entry(struct worker *worker, const struct plan_entry *entry,
     struct err err = { 0 };
     if (get_one(&job, ret_staged, &err) == 0)
         return;
+    *ret_staged = false;
     result->status = RESULT_FAILED;
     result->err = mem_copy(&err, sizeof err);
 }

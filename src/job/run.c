@@ -276,6 +276,41 @@ static int start_ledger(struct run *run, struct err *err)
     return 0;
 }
 
+static void run_free(struct run *run)
+{
+    for (uint32_t i = 0; i < run->worker_count && run->workers != NULL; i++) {
+        struct worker *worker = &run->workers[i];
+        if (worker->run == NULL)
+            break;
+        mem_release(worker->work.entries);
+        buf_done(&worker->work.names);
+        buf_done(&worker->key);
+        buf_done(&worker->text);
+        source_dirs_done(&worker->dirs);
+        stage_done(&worker->stage);
+        digest_done(&worker->digest);
+    }
+    mem_release(run->workers);
+    ledger_free(run->ledger);
+    dispatch_done(run);
+    if (run->pool != NULL) {
+        pool_free(run->pool);
+        permit_done(&run->permit);
+        rate_done(&run->rate);
+    }
+    if (run->store != NULL)
+        run->store->driver->close(run->store);
+    object_set_done(&run->objects);
+    source_set_done(&run->sources);
+    filter_free(run->filter);
+    plan_progress_done(&run->progress);
+    generation_done(&run->generation);
+    lock_done(&run->end_lock);
+    cond_done(&run->ended);
+    notes_done(&run->notes);
+    mem_release(run);
+}
+
 static int start_all(struct run *run, struct err *err)
 {
     if (claim_take(&run->claim, run->job->dir_fd, run->stop, err) < 0)
@@ -293,7 +328,6 @@ static int start_all(struct run *run, struct err *err)
                                .moved = &run->moved };
     run->read_flow = run->flow;
     run->read_flow.moved = NULL;
-    dispatch_init(run);
     return start_ledger(run, err) < 0 || (!run->options.plan_only && start_workers(run, err) < 0)
                ? -1
                : start_planner(run, err);
@@ -312,17 +346,18 @@ int run_start(struct run **ret_run, struct job *job, const struct run_options *o
     cond_init(&run->ended);
     notes_init(&run->notes);
     plan_progress_init(&run->progress);
+    dispatch_init(run);
     if (start_all(run, err) < 0) {
-        /* What runs already is ended; what it used stays, since the process ends with this error.
-         */
+        /* What runs already is ended first; the planner, which is started last, does not run. */
         stop_raise(run->stop);
-        for (uint32_t i = 0; run->workers != NULL && i < run->worker_count; i++)
-            thread_join(&run->workers[i].thread);
+        for (uint32_t k = 0; run->workers != NULL && k < run->worker_count; k++)
+            thread_join(&run->workers[k].thread);
         struct err ignored = { 0 };
         if (run->ledger != NULL)
             (void)!ledger_stop(run->ledger, &ignored);
         if (run->claimed)
             claim_release(&run->claim);
+        run_free(run);
         return -1;
     }
     *ret_run = run;
@@ -477,37 +512,6 @@ static int judge(struct run *run, enum run_end *ret_end, struct err *err)
     if (notes_have_corrupt(&run->notes))
         *ret_end = RUN_DIFFERS;
     return 0;
-}
-
-static void run_free(struct run *run)
-{
-    for (uint32_t i = 0; i < run->worker_count && run->workers != NULL; i++) {
-        struct worker *worker = &run->workers[i];
-        mem_release(worker->work.entries);
-        buf_done(&worker->work.names);
-        buf_done(&worker->key);
-        buf_done(&worker->text);
-        source_dirs_done(&worker->dirs);
-        stage_done(&worker->stage);
-        digest_done(&worker->digest);
-    }
-    mem_release(run->workers);
-    ledger_free(run->ledger);
-    dispatch_done(run);
-    pool_free(run->pool);
-    permit_done(&run->permit);
-    rate_done(&run->rate);
-    if (run->store != NULL)
-        run->store->driver->close(run->store);
-    object_set_done(&run->objects);
-    source_set_done(&run->sources);
-    filter_free(run->filter);
-    plan_progress_done(&run->progress);
-    generation_done(&run->generation);
-    lock_done(&run->end_lock);
-    cond_done(&run->ended);
-    notes_done(&run->notes);
-    mem_release(run);
 }
 
 int run_end(struct run *run, enum run_end *ret_end, struct snapshot *ret_last, struct err *err)
