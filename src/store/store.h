@@ -36,6 +36,7 @@ struct store_limits {
     uint32_t max_meta_bytes;      /* user metadata: names and values together (S3: 2,048) */
     uint32_t max_delete_count;    /* keys in one delete call */
     uint32_t transfers;           /* a good number of requests at once */
+    uint32_t parts_at_once;       /* of these, parts of one object; 0 = no limit */
     bool is_tree;    /* keys are paths: no `a` beside `a/b`; directories exist by themselves and
                         keep mode and times */
     bool lists_attr; /* a listing carries kind, mode, owner and mtime as they were put */

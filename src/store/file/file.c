@@ -24,6 +24,7 @@ static const struct store_limits file_limits = {
     .max_meta_bytes = 2048, /* extended attributes of ext4 share one block of 4 KiB */
     .max_delete_count = 1000,
     .transfers = 8,
+    .parts_at_once = 2, /* one writes while the other syncs: an inode has one writer at a time */
     .is_tree = true,
     .lists_attr = true,
     .is_staged = true,

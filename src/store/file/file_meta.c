@@ -233,6 +233,10 @@ static int write_owner(int fd, const struct attr *attr, bool *ret_refused, struc
     if (owner.have == 0)
         return 0;
     struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, ERR_LOCAL, "stat");
+    if (st.st_uid == attr->uid && st.st_gid == attr->gid)
+        return 0;
     if (stage_set_attr(fd, &owner, err) < 0)
         return -1;
     if (fstat(fd, &st) < 0)
@@ -275,6 +279,8 @@ int file_record(int fd, const struct store_put *put, const uint64_t *crc64, stru
         attr.mode &= ~(uint32_t)(S_ISUID | S_ISGID);
     /* Last: a mode without write permission would refuse the attributes, too. */
     attr.have &= ~(uint32_t)ATTR_OWNER;
+    if (crc64 != NULL) /* the time is set already */
+        attr.have &= ~(uint32_t)ATTR_MTIME;
     if (stage_set_attr(fd, &attr, err) < 0)
         return -1;
     return fstat(fd, ret_st) < 0 ? err_sys(err, ERR_LOCAL, "stat") : 0;
