@@ -170,14 +170,9 @@ void display_interrupted(struct display *display, bool flushed)
                                        "same command to go on");
 }
 
-void display_failed(struct display *display, const struct err *err)
+void display_failed(struct display *display)
 {
     term_erase(&display->term);
-    if (!display->settings->json)
-        return;
-    buf_clear(&display->line);
-    event_error(&display->line, clock_now_ns(), err);
-    put_event(display);
 }
 
 void display_free(struct display *display)

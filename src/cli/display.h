@@ -15,8 +15,7 @@ void display_step(struct display *display, struct run *run);
 void display_summary(struct display *display, struct snapshot *last, enum run_end end,
                      int exit_status);
 void display_interrupted(struct display *display, bool flushed);
-/* The caller prints the error. */
-void display_failed(struct display *display, const struct err *err);
+void display_failed(struct display *display); /* the caller tells the error */
 void display_free(struct display *display);
 
 /* What a plan holds, on standard output. */

@@ -138,7 +138,7 @@ static int watch(struct run *run, struct display *display, struct err *err)
     display_step(display, run);
     enum run_end end = RUN_DONE;
     if (run_end(run, &end, &last, err) < 0) {
-        display_failed(display, err);
+        display_failed(display);
         return -1;
     }
     display_summary(display, &last, end, exit_of(end));

@@ -1,11 +1,13 @@
 /* cli/main.c: finds the verb, parses its options, runs it, and tells what went wrong. */
 #include "base/ban.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "cli/command.h"
 #include "cli/help.h"
 #include "cli/say.h"
+#include "ui/event.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -56,7 +58,13 @@ static int run_verb(char **args, size_t count, struct err *err)
     if (command_find(&command, args[0], err) < 0)
         return -1;
     SCOPED(settings) struct settings settings = { 0 };
-    return parse_and_run(command, &settings, args + 1, count - 1, err);
+    const int status = parse_and_run(command, &settings, args + 1, count - 1, err);
+    if (status < 0 && settings.json) {
+        SCOPED(buf) struct buf line = { 0 };
+        event_error(&line, clock_now_ns(), err);
+        fwrite(line.data, 1, line.len, stdout);
+    }
+    return status;
 }
 
 static int run_program(int argc, char **argv, struct err *err)
