@@ -224,11 +224,27 @@ static int open_target_crawl(const struct plan_options *options, const char *aft
     return stream_of_crawl(ret_stream, &crawl, err);
 }
 
+/* All metadata of an object has one limit together. */
+static int check_meta(const struct plan_options *options, struct err *err)
+{
+    const struct job_spec *spec = options->spec;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < spec->meta_count; i++)
+        bytes += strlen(spec->meta[i].name) + strlen(spec->meta[i].value);
+    if (options->store == NULL || bytes <= options->store->limits.max_meta_bytes)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "--metadata has %llu bytes, and the destination keeps at most %u with an object",
+                   (unsigned long long)bytes, options->store->limits.max_meta_bytes);
+}
+
 static int open_streams(struct planner *planner, const struct job *job, uint32_t recorded,
                         const char *after, struct err *err)
 {
     const struct plan_options *options = planner->options;
     const struct job_spec *spec = options->spec;
+    if (check_meta(options, err) < 0)
+        return -1;
     if (recorded != 0 && stream_of_record(&planner->record, job, recorded, after, err) < 0)
         return -1;
     if (spec->direction == JOB_GET) {

@@ -73,11 +73,18 @@ static int open_ends(struct run *run, struct err *err)
 
 /* ---- which generation ---- */
 
-static int make_generation(struct run *run, uint32_t number, struct err *err)
+/* From now on the job is what is asked for now. */
+static int take_spec(struct run *run, struct err *err)
 {
     const struct job_spec *spec = run->options.spec;
-    if (spec != NULL && job_spec_difference(&run->job->spec, spec) != NULL &&
-        job_set_spec(run->job, spec, err) < 0)
+    return spec != NULL && job_spec_difference(&run->job->spec, spec) != NULL
+               ? job_set_spec(run->job, spec, err)
+               : 0;
+}
+
+static int make_generation(struct run *run, uint32_t number, struct err *err)
+{
+    if (take_spec(run, err) < 0)
         return -1;
     return generation_create(&run->generation, run->job, number, err);
 }
@@ -105,6 +112,18 @@ static int check_same_options(const struct run *run, struct err *err)
     return err_hint(err, "finish it with the same options, or give this one its own --job");
 }
 
+/* One whose plan was refused before its first batch has nothing that other options could spoil. */
+static bool is_blank(const struct run *run, uint32_t number)
+{
+    struct generation generation;
+    struct err ignored = { 0 };
+    if (generation_open(&generation, run->job, number, &ignored) < 0)
+        return false;
+    const bool blank = generation.sealed == 0 && !generation.closed;
+    generation_done(&generation);
+    return blank;
+}
+
 static int choose_generation(struct run *run, struct err *err)
 {
     uint32_t newest = 0;
@@ -114,8 +133,12 @@ static int choose_generation(struct run *run, struct err *err)
     run->recorded = finished;
     if (newest == 0 || (newest == finished && run->options.again))
         return make_generation(run, newest + 1, err);
-    if (newest != finished && check_same_options(run, err) < 0)
+    if (newest != finished && is_blank(run, newest)) {
+        if (take_spec(run, err) < 0)
+            return -1;
+    } else if (newest != finished && check_same_options(run, err) < 0) {
         return -1;
+    }
     struct err why = { 0 };
     if (open_generation(run, newest, &why) == 0) {
         /* Only a finished generation is a record, and not its own. */

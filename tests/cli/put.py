@@ -440,10 +440,24 @@ def metadata_without_a_value_is_refused(it):
 
 
 @case
-def metadata_beyond_the_limit_is_refused_or_reported(it):
+def metadata_beyond_the_limit_is_refused_before_a_byte_moves(it):
     small(it)
-    done = it.lade("put", "--metadata", "k=" + "v" * 100000, "src", "file:d", status=(1, 2))
-    done.has("metadata")
+    os.mkdir(it / "d")
+    for options in (("--dry-run",), ()):
+        it.lade("put", *options, "--metadata", "k=" + "v" * 3000, "src", "file:d", status=2).has("--metadata", "3001")
+    equal(keys(it / "d"), [], "objects")
+    # The same job takes what is mended: nothing was planned.
+    it.lade("put", "--metadata", "k=v", "src", "file:d")
+    equal(attribute(it / "d/a", "meta.k"), b"v")
+
+
+@case
+def a_list_that_is_not_there_can_be_mended(it):
+    small(it)
+    it.lade("put", "--files-from", "absent", "src", "file:d", status=(1, 2, 3)).has("absent")
+    write(it / "list", b"a\n")
+    it.lade("put", "--files-from", "list", "src", "file:d")
+    equal(keys(it / "d"), ["a"])
 
 
 @case
