@@ -4,12 +4,14 @@
 #include "store/fault/fault.h"
 #include "store/file/file.h"
 #include "store/null/null.h"
+#include "store/s3/s3.h"
 
 #define LEAST_PART_BYTES (UINT64_C(8) * 1024 * 1024)
 #define WANTED_PARTS 9000 /* S3 caps parts at 10,000 */
 
-static const struct store_driver *const drivers[] = { &file_driver, &null_driver, NULL };
-static const struct store_driver *const test_drivers[] = { &file_driver, &null_driver,
+static const struct store_driver *const drivers[] = { &file_driver, &s3_driver, &null_driver,
+                                                      NULL };
+static const struct store_driver *const test_drivers[] = { &file_driver, &s3_driver, &null_driver,
                                                            &fault_driver, NULL };
 
 const struct store_driver *const *store_drivers(void)
@@ -30,6 +32,12 @@ void object_done(struct object *object)
 {
     buf_done(&object->key);
     *object = (struct object){ 0 };
+}
+
+void store_upload_done(struct store_upload *upload)
+{
+    buf_done(&upload->key);
+    *upload = (struct store_upload){ 0 };
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)

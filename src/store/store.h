@@ -48,9 +48,20 @@ struct store_meta { /* --metadata k=v */
     const char *name, *value;
 };
 
+/* How to reach an object store, from the command line; NULL = as the environment and the store's
+ * own configuration files say. Drivers of a file system pass it over. */
+struct store_access {
+    const char *endpoint_url;  /* --endpoint-url */
+    const char *profile;       /* --profile */
+    const char *region;        /* --region */
+    const char *storage_class; /* --storage-class, of what is put */
+    const char *acl;           /* --acl, of what is put: a canned one */
+};
 struct store_options {
     const struct stop *stop; /* may be NULL */
-    bool create;             /* make the bucket or root directory when it is missing */
+    bool create;             /* make the root directory when it is missing; never a bucket */
+    bool make_bucket;        /* make the bucket when it is missing */
+    struct store_access access;
 };
 
 /* An object as head() and list() tell it. */
@@ -88,6 +99,8 @@ struct store_staged { /* one object to be made visible by commit_batch() */
 
 struct store;
 struct store_list; /* a listing in progress; owned by the caller, belongs to one thread */
+struct store_uploads; /* the same of unfinished uploads */
+struct store_upload;
 
 struct store_driver {
     const char *scheme; /* "file" */
@@ -152,7 +165,27 @@ struct store_driver {
                   struct err *err);
     /* Is the place there and usable? Leaves nothing behind. */
     int (*probe)(struct store *store, struct err *err);
+
+    /* Large objects that were begun under keys with this prefix and neither committed nor aborted,
+     * whoever began them. All three NULL: the store does not tell. */
+    int (*uploads_open)(struct store_uploads **ret_uploads, struct store *store, const char *prefix,
+                        struct err *err);
+    /* 1 and *upload (filled over, caller releases it once at the end), 0 at the end, -1. */
+    int (*uploads_next)(struct store_uploads *uploads, struct store_upload *upload,
+                        struct err *err);
+    void (*uploads_close)(struct store_uploads *uploads);
 };
+
+/* An unfinished large object, as uploads_next() tells it. */
+struct store_upload {
+    struct buf key;
+    char id[STORE_TOKEN_MAX];    /* the store's own name for it */
+    char token[STORE_TOKEN_MAX]; /* for abort() */
+    int64_t begun_ns;            /* since 1970, 0 = unknown */
+    uint64_t size_bytes;         /* in parts that are there */
+    uint32_t parts;
+};
+void store_upload_done(struct store_upload *upload);
 
 /* Every store begins with this. */
 struct store {

@@ -1,0 +1,166 @@
+/* store/s3/s3_internal.h: what the files of this driver share. */
+#pragma once
+
+#include "base/thread.h"
+#include "http/http.h"
+#include "http/sigv4.h"
+#include "store/s3/s3.h"
+#include "store/s3/s3_config.h"
+#include "store/s3/s3_xml.h"
+
+#include <stdatomic.h>
+
+#define S3_KEY_MAX 1024
+#define S3_META_MAX 2048 /* user metadata: names and values */
+#define S3_REGION_MAX 64
+#define S3_NONCE_MAX 17
+
+/* Where the bucket is. Set at start. */
+struct s3_place {
+    char *bucket; /* as typed */
+    char *prefix; /* "" or ends in '/' */
+    char *scheme; /* "http" or "https" */
+    char *host;   /* with a port that is not the scheme's own; NULL: Amazon's, by region */
+    char *base;   /* path in front of the bucket, "" or "/…" */
+    bool in_host; /* the bucket is in the host's name, else in the path */
+};
+CHECKED int s3_place_parse(struct s3_place *ret_place, const char *path, const char *endpoint_url,
+                           enum s3_addressing addressing, struct err *err);
+void s3_place_done(struct s3_place *place);
+/* The Host of a request, and the encoded path of a key (NULL: of the bucket). */
+void s3_place_host(const struct s3_place *place, const char *region, struct buf *out);
+void s3_place_path(const struct s3_place *place, const char *key, struct buf *out);
+
+struct s3_store {
+    struct store base;
+    const struct stop *stop;
+    struct http *http;
+    struct s3_place place;
+    char *profile;             /* the argument of refresh; NULL = none was named */
+    char *acl, *storage_class; /* NULL = not asked for */
+    atomic_int_fast64_t skew_s; /* what to add to our clock to have the server's */
+    struct lock lock;
+    struct sigv4_key key;              /* guarded by lock */
+    char region[S3_REGION_MAX];        /* guarded by lock */
+    struct s3_credentials credentials; /* guarded by lock */
+    bool skew_told;                    /* guarded by lock */
+};
+static inline struct s3_store *s3_store_of(struct store *base)
+{
+    return (struct s3_store *)base;
+}
+
+/* ---- one request ---- */
+
+struct s3_call {
+    const char *method;
+    const char *key;   /* whole, with the store's prefix; NULL: the bucket itself */
+    const char *query; /* encoded, sorted by name; NULL = none */
+    const struct http_header *headers; /* names in lower case; beside those of every request */
+    size_t header_count;
+    struct body *body;   /* rewound when it is sent again */
+    const char *payload; /* hexadecimal SHA-256 of the body; NULL: of nothing */
+    struct sink *sink;
+    uint64_t reply_limit_bytes;
+    bool is_upload;      /* NoSuchKey is the gateway's word for a body that was cut: ERR_NET */
+    bool may_hide_error; /* an answer of status 200 can be an <Error> */
+};
+/* Sign and send; what the answer teaches (region, clock, new credentials) is learnt and the request
+ * sent again. 0 for an answer of 2xx only; else err has the kind that its code stands for, and
+ * err->http its status. reply is filled over; the caller's http_reply_done(). */
+CHECKED int s3_do(struct s3_store *store, const struct s3_call *call, struct http_reply *reply,
+                  struct err *err);
+/* The same, and again after a pause when that can help, a few times: for what no worker repeats. */
+CHECKED int s3_do_patiently(struct s3_store *store, const struct s3_call *call,
+                            struct http_reply *reply, struct err *err);
+
+/* s3_error.c: what an error answer means. */
+struct s3_answer {
+    int status;
+    const struct s3_error *error;
+    uint32_t retry_after_ms;
+    bool is_upload;
+    const char *bucket;
+};
+int s3_error_set(struct err *err, const struct s3_answer *answer);
+/* Of one key in a DeleteObjects answer. */
+int s3_error_set_code(struct err *err, const char *code, const char *message);
+
+/* The whole key of a key of the store. */
+static inline const char *s3_whole_key(const struct s3_store *store, const char *key,
+                                       struct buf *whole)
+{
+    buf_clear(whole);
+    buf_printf(whole, "%s%s", store->place.prefix, key);
+    return whole->data;
+}
+
+/* ---- metadata ---- */
+
+struct s3_headers {
+    struct http_header *items; /* names and values are owned */
+    size_t count;
+};
+void s3_headers_done(struct s3_headers *headers);
+/* A copy is kept of both. */
+void s3_headers_add(struct s3_headers *headers, const char *name, const char *value);
+/* What begin() and put() record: attributes, --metadata, ACL, storage class, and our nonce (NULL:
+ * none). ERR_LIMIT beyond S3_META_MAX and for what a header cannot say. */
+CHECKED int s3_meta_headers(const struct s3_store *store, const struct store_put *put,
+                            const uint64_t *crc64, const char *nonce, struct s3_headers *headers,
+                            struct err *err);
+/* What an answer says of an object; object->key is filled from `key`. */
+CHECKED int s3_meta_object(const struct http_reply *reply, const char *key, struct object *object,
+                           struct err *err);
+#define S3_NONCE_HEADER "x-amz-meta-lade-nonce"
+/* What the key alone tells of the kind. */
+enum entry_kind s3_kind_of_key(const char *key);
+bool s3_key_is_link(const char *key);
+
+/* ---- bodies ---- */
+
+/* A body that is about to be sent: its digests are known, and what fits in its slab is in memory.
+ */
+struct s3_load {
+    struct body *body;   /* to send: the caller's, or `memory` */
+    struct body memory;
+    char sha256[2 * DIGEST_SHA256_BYTES + 1];
+    uint64_t crc64;
+};
+/* Reads the body once; ERR_SOURCE, ERR_CHANGED, ERR_STOPPED. */
+CHECKED int s3_load_body(struct s3_load *load, struct body *body, const struct stop *stop,
+                         struct err *err);
+/* After it was sent: the caller's body knows how far it came. */
+void s3_load_end(const struct s3_load *load, struct body *body);
+
+/* ---- the calls ---- */
+
+int s3_head(struct store *base, const char *key, struct object *ret_object, struct err *err);
+/* With the nonce that is recorded, "" when none is. */
+int s3_head_nonce(struct s3_store *store, const char *key, struct object *ret_object,
+                  char ret_nonce[S3_NONCE_MAX], struct err *err);
+int s3_get(struct store *base, const char *key, uint64_t offset_bytes, uint64_t length_bytes,
+           const char *if_match, struct sink *sink, struct object *ret_object, struct err *err);
+int s3_put(struct store *base, const struct store_put *put, struct body *body,
+           struct store_result *ret_result, struct err *err);
+int s3_copy(struct store *base, const char *from_key, const struct store_put *put,
+            struct store_result *ret_result, struct err *err);
+int s3_set_attr(struct store *base, const char *key, const struct attr *attr, struct err *err);
+int s3_remove(struct store *base, const char *const *keys, size_t count, struct err *errs,
+              struct err *err);
+int s3_list_open(struct store_list **ret_list, struct store *base, const char *prefix,
+                 const char *start_after, bool delimited, struct err *err);
+int s3_list_next(struct store_list *list, struct object *object, struct err *err);
+void s3_list_close(struct store_list *list);
+int s3_begin(struct store *base, const struct store_put *put, uint64_t size_bytes,
+             char ret_token[STORE_TOKEN_MAX], struct err *err);
+int s3_part(struct store *base, const struct store_put *put, const char *token, uint32_t number,
+            uint64_t offset_bytes, struct body *body, struct store_part *ret_part, struct err *err);
+int s3_commit(struct store *base, const struct store_put *put, const char *token,
+              const struct store_part *parts, size_t count, struct store_result *ret_result,
+              struct err *err);
+int s3_abort(struct store *base, const char *key, const char *token, struct err *err);
+int s3_uploads_open(struct store_uploads **ret_uploads, struct store *base, const char *prefix,
+                    struct err *err);
+int s3_uploads_next(struct store_uploads *uploads, struct store_upload *upload, struct err *err);
+void s3_uploads_close(struct store_uploads *uploads);
