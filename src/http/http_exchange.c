@@ -155,6 +155,7 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *arg)
     return result == 0 ? len : CURL_WRITEFUNC_ERROR;
 }
 
+/* libcurl's type. NOLINTBEGIN(readability-non-const-parameter) */
 /* Right before a request is sent; libcurl comes here again when it starts over by itself. */
 static int on_start(void *arg, char *to_address, char *from_address, int to_port, int from_port)
 {
@@ -169,6 +170,7 @@ static int on_start(void *arg, char *to_address, char *from_address, int to_port
         line->opening[i].fd = -1;
     return CURL_PREREQFUNC_OK;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
