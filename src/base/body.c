@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -26,6 +27,32 @@ struct body body_of_fd(int fd, uint64_t offset_bytes, uint64_t size_bytes, void 
                           .size_bytes = size_bytes };
 }
 
+struct body body_of_maker(const struct body_maker *maker, void *from, uint64_t size_bytes)
+{
+    return (struct body){ .fd = -1, .maker = maker, .from = from, .size_bytes = size_bytes };
+}
+
+static int ended_early(struct body *body, struct err *err)
+{
+    body->ended_early = true;
+    return err_set(err, ERR_CHANGED, "ended early: %llu bytes of %llu could be read",
+                   (unsigned long long)body->done_bytes, (unsigned long long)body->size_bytes);
+}
+
+static int next_of_maker(struct body *body, const void **ret_bytes, size_t *ret_len,
+                         struct err *err)
+{
+    size_t len = 0;
+    if (body->maker->next(body->from, ret_bytes, &len, err) < 0)
+        return -1;
+    if (len == 0)
+        return ended_early(body, err);
+    assert(len <= body->size_bytes - body->done_bytes);
+    body->done_bytes += len;
+    *ret_len = len;
+    return 0;
+}
+
 /* Account for `len` bytes: the budget, the stop flag and the meters. */
 static int flow_pass(const struct flow *flow, size_t len, struct err *err)
 {
@@ -47,8 +74,10 @@ int body_next(struct body *body, const void **ret_bytes, size_t *ret_len, struct
         *ret_len = 0;
         return 0;
     }
-    const void *bytes = body->memory;
-    size_t len = (size_t)left;
+    if (body->maker != NULL)
+        return next_of_maker(body, ret_bytes, ret_len, err);
+    const void *bytes = body->memory + body->done_bytes;
+    size_t len = left < BODY_MEMORY_BYTES ? (size_t)left : BODY_MEMORY_BYTES;
     if (body->fd >= 0) {
         const size_t want = left < body->slab_bytes ? (size_t)left : body->slab_bytes;
         ssize_t got = 0;
@@ -58,12 +87,8 @@ int body_next(struct body *body, const void **ret_bytes, size_t *ret_len, struct
         if (got < 0)
             return err_sys(err, ERR_SOURCE, "read at %llu",
                            (unsigned long long)body->offset_bytes + body->done_bytes);
-        if (got == 0) {
-            body->ended_early = true;
-            return err_set(err, ERR_CHANGED, "ended early: %llu bytes of %llu could be read",
-                           (unsigned long long)body->done_bytes,
-                           (unsigned long long)body->size_bytes);
-        }
+        if (got == 0)
+            return ended_early(body, err);
         bytes = body->slab;
         len = (size_t)got;
     }
@@ -81,6 +106,8 @@ void body_rewind(struct body *body)
 {
     body->done_bytes = 0;
     body->ended_early = false;
+    if (body->maker != NULL)
+        body->maker->rewind(body->from);
     if (body->digest != NULL)
         digest_reset(body->digest);
 }

@@ -102,6 +102,62 @@ void digest_done(struct digest *digest)
     *digest = (struct digest){ 0 };
 }
 
+static EVP_MD_CTX *sha256_context(void)
+{
+    pthread_once(&fetch_once, fetch_all);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    must(context != NULL && fetched_sha256 != NULL);
+    return context;
+}
+
+/* The digest of two runs of bytes, one after the other. */
+static void sha256_of_two(EVP_MD_CTX *context, const void *first, size_t first_len,
+                          const void *second, size_t second_len, unsigned char *ret_bytes)
+{
+    must(EVP_DigestInit_ex2(context, fetched_sha256, NULL));
+    must(EVP_DigestUpdate(context, first, first_len));
+    must(EVP_DigestUpdate(context, second, second_len));
+    must(EVP_DigestFinal_ex(context, ret_bytes, NULL));
+}
+
+void digest_sha256(const void *bytes, size_t len, unsigned char ret_bytes[DIGEST_SHA256_BYTES])
+{
+    EVP_MD_CTX *context = sha256_context();
+    sha256_of_two(context, bytes, len, NULL, 0, ret_bytes);
+    EVP_MD_CTX_free(context);
+}
+
+void digest_sha256_hex(const void *bytes, size_t len, char ret_text[2 * DIGEST_SHA256_BYTES + 1])
+{
+    unsigned char value[DIGEST_SHA256_BYTES];
+    digest_sha256(bytes, len, value);
+    digest_hex(value, sizeof value, ret_text);
+}
+
+#define HMAC_BLOCK_BYTES 64
+
+void digest_hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
+                        unsigned char ret_bytes[DIGEST_SHA256_BYTES])
+{
+    unsigned char inner[HMAC_BLOCK_BYTES] = { 0 };
+    if (key_len > sizeof inner)
+        digest_sha256(key, key_len, inner);
+    else if (key_len != 0)
+        memcpy(inner, key, key_len);
+    unsigned char outer[HMAC_BLOCK_BYTES];
+    for (size_t i = 0; i < sizeof inner; i++) {
+        outer[i] = inner[i] ^ 0x5c;
+        inner[i] ^= 0x36;
+    }
+    EVP_MD_CTX *context = sha256_context();
+    unsigned char value[DIGEST_SHA256_BYTES];
+    sha256_of_two(context, inner, sizeof inner, bytes, len, value);
+    sha256_of_two(context, outer, sizeof outer, value, sizeof value, ret_bytes);
+    EVP_MD_CTX_free(context);
+    explicit_bzero(inner, sizeof inner);
+    explicit_bzero(outer, sizeof outer);
+}
+
 static uint32_t kind_of(const char *name, size_t len)
 {
     static const struct {

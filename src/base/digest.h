@@ -42,6 +42,13 @@ void digest_done(struct digest *digest);
 CHECKED int digest_parse_list(uint32_t *ret_kinds, const char *list, struct err *err);
 /* True when both hold a kind in common and all common kinds are equal. *ret_common: that set. */
 bool digest_equal(const struct digest_value *a, const struct digest_value *b, uint32_t *ret_common);
+/* Of bytes that are all there. Abort where OpenSSL has no SHA-256. */
+void digest_sha256(const void *bytes, size_t len, unsigned char ret_bytes[DIGEST_SHA256_BYTES]);
+void digest_sha256_hex(const void *bytes, size_t len, char ret_text[2 * DIGEST_SHA256_BYTES + 1]);
+/* RFC 2104; the result may overwrite the key. */
+void digest_hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
+                        unsigned char ret_bytes[DIGEST_SHA256_BYTES]);
+
 /* Lower-case hexadecimal, with a NUL: 2 * len + 1 bytes. */
 void digest_hex(const void *bytes, size_t len, char *ret_text);
 /* The reverse; -1 unless text is exactly 2 * len hexadecimal digits. */

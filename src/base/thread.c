@@ -103,6 +103,34 @@ void thread_join(struct thread *thread)
     thread->started = false;
 }
 
+static sigset_t pipe_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    return set;
+}
+
+bool thread_hold_pipe(void)
+{
+    const sigset_t set = pipe_set();
+    sigset_t old;
+    must(pthread_sigmask(SIG_BLOCK, &set, &old));
+    return sigismember(&old, SIGPIPE) == 0;
+}
+
+void thread_free_pipe(bool was_free)
+{
+    if (!was_free)
+        return;
+    /* What came in the meantime would be delivered now: take it away first. */
+    const sigset_t set = pipe_set();
+    const struct timespec now = { 0 };
+    while (sigtimedwait(&set, NULL, &now) == SIGPIPE)
+        continue;
+    must(pthread_sigmask(SIG_UNBLOCK, &set, NULL));
+}
+
 void stop_raise(struct stop *stop)
 {
     atomic_store(&stop->raised, true);

@@ -47,6 +47,10 @@ typedef void *(*thread_main_fn)(void *arg);
 CHECKED int thread_start(struct thread *thread, const char *name, thread_main_fn run, void *arg,
                          struct err *err);
 void thread_join(struct thread *thread); /* no-op when not started */
+/* Keep SIGPIPE from this thread while a library writes to a connection that the other end may have
+ * closed. Returns whether it was free to come before; hand that to thread_free_pipe(). */
+bool thread_hold_pipe(void);
+void thread_free_pipe(bool was_free);
 
 /* The request to stop: raised once (from main, on a signal or a fatal error), seen by every wait.
  */

@@ -2,6 +2,7 @@
 
 #include "base/ban.h"
 #include "base/crc64.h"
+#include "base/mem.h"
 #include "base/scope.h"
 
 #include <setjmp.h>
@@ -55,6 +56,90 @@ static void test_body_of_memory_gives_it_at_once(void **state)
     assert_int_equal(body_next(&body, &bytes, &len, &err), 0);
     assert_int_equal(len, 0);
     assert_true(digest.crc64 == crc64nvme(0, text, TEXT_BYTES));
+}
+
+static void test_body_of_memory_gives_much_in_pieces(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    const size_t size = 2 * BODY_MEMORY_BYTES + 7;
+    char *much = mem_alloc(size);
+    much[BODY_MEMORY_BYTES] = 'x';
+    struct body body = body_of_memory(much, size, NULL, NULL);
+    const void *bytes = NULL;
+    size_t len = 0;
+    for (size_t done = 0; done < size; done += len) {
+        assert_int_equal(body_next(&body, &bytes, &len, &err), 0);
+        assert_ptr_equal(bytes, much + done);
+        assert_in_range(len, 1, BODY_MEMORY_BYTES);
+    }
+    assert_int_equal(body_next(&body, &bytes, &len, &err), 0);
+    assert_int_equal(len, 0);
+    body_rewind(&body);
+    assert_int_equal(body_next(&body, &bytes, &len, &err), 0);
+    assert_ptr_equal(bytes, much);
+    mem_free(much);
+}
+
+/* A maker that gives the letters of `text` one by one. */
+static int next_letter(void *from, const void **ret_bytes, size_t *ret_len, struct err *err)
+{
+    const char **at = from;
+    if (**at == '!')
+        return err_set(err, ERR_SOURCE, "an exclamation");
+    *ret_bytes = *at;
+    *ret_len = **at != '\0' ? 1 : 0;
+    *at += *ret_len;
+    return 0;
+}
+
+static void rewind_letters(void *from)
+{
+    *(const char **)from = "abc";
+}
+
+static const struct body_maker letters = { next_letter, rewind_letters };
+
+static void test_body_of_maker_gives_what_is_made(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    const char *at = "abc";
+    struct body body = body_of_maker(&letters, &at, 3);
+    const char *bytes = NULL;
+    size_t len = 0;
+    for (int turn = 0; turn < 2; turn++) {
+        for (const char *want = "abc"; *want != '\0'; want++) {
+            assert_int_equal(body_next(&body, (const void **)&bytes, &len, &err), 0);
+            assert_int_equal(len, 1);
+            assert_int_equal(*bytes, *want);
+        }
+        assert_int_equal(body_next(&body, (const void **)&bytes, &len, &err), 0);
+        assert_int_equal(len, 0);
+        body_rewind(&body);
+    }
+}
+
+static void test_body_of_maker_passes_errors_on_and_finds_that_it_is_short(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    const char *at = "a!";
+    struct body body = body_of_maker(&letters, &at, 3);
+    const void *bytes = NULL;
+    size_t len = 0;
+    assert_int_equal(body_next(&body, &bytes, &len, &err), 0);
+    assert_int_equal(body_next(&body, &bytes, &len, &err), -1);
+    assert_int_equal(err.kind, ERR_SOURCE);
+    assert_false(body.ended_early);
+
+    err_clear(&err);
+    at = "a";
+    body = body_of_maker(&letters, &at, 3);
+    assert_int_equal(body_next(&body, &bytes, &len, &err), 0);
+    assert_int_equal(body_next(&body, &bytes, &len, &err), -1);
+    assert_int_equal(err.kind, ERR_CHANGED);
+    assert_true(body.ended_early);
 }
 
 static void test_body_of_fd_gives_a_range_in_chunks(void **state)
@@ -189,6 +274,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_body_of_memory_gives_it_at_once),
+        cmocka_unit_test(test_body_of_memory_gives_much_in_pieces),
+        cmocka_unit_test(test_body_of_maker_gives_what_is_made),
+        cmocka_unit_test(test_body_of_maker_passes_errors_on_and_finds_that_it_is_short),
         cmocka_unit_test(test_body_of_fd_gives_a_range_in_chunks),
         cmocka_unit_test(test_body_rewind_gives_the_same_again),
         cmocka_unit_test(test_body_reports_a_source_that_shrank),

@@ -203,6 +203,37 @@ static void test_digest_unhex_refuses_what_is_not_exactly_hex(void **state)
     assert_int_equal(digest_unhex("", back, 0), 0);
 }
 
+static void assert_hmac(const void *key, size_t key_len, const char *text, const char *expected)
+{
+    unsigned char value[DIGEST_SHA256_BYTES];
+    digest_hmac_sha256(key, key_len, text, strlen(text), value);
+    assert_string_equal(hex(value, sizeof value), expected);
+}
+
+static void test_digest_hmac_gives_the_values_of_rfc_4231(void **state)
+{
+    (void)state;
+    unsigned char key[131];
+    memset(key, 0x0b, 20);
+    assert_hmac(key, 20, "Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    assert_hmac("Jefe", 4, "what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof key);
+    assert_hmac(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void test_digest_sha256_of_bytes_that_are_there(void **state)
+{
+    (void)state;
+    char text[2 * DIGEST_SHA256_BYTES + 1];
+    digest_sha256_hex("abc", 3, text);
+    assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    digest_sha256_hex(NULL, 0, text);
+    assert_string_equal(text, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +249,8 @@ int main(void)
         cmocka_unit_test(test_digest_equal_compares_all_kinds_in_common),
         cmocka_unit_test(test_digest_unhex_is_the_reverse_of_hex),
         cmocka_unit_test(test_digest_unhex_refuses_what_is_not_exactly_hex),
+        cmocka_unit_test(test_digest_hmac_gives_the_values_of_rfc_4231),
+        cmocka_unit_test(test_digest_sha256_of_bytes_that_are_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,27 @@ static void test_thread_wakes_who_waits_for_a_condition(void **state)
     lock_done(&box.lock);
 }
 
+/* The test would die of the signal. */
+static void test_thread_hold_pipe_keeps_a_broken_pipe_from_killing(void **state)
+{
+    (void)state;
+    int ends[2];
+    signal(SIGPIPE, SIG_DFL);
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    const bool was_free = thread_hold_pipe();
+    assert_true(was_free);
+    assert_int_equal(write(ends[1], "x", 1), -1);
+    const bool again = thread_hold_pipe();
+    assert_false(again);
+    thread_free_pipe(again);
+    thread_free_pipe(was_free);
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    assert_int_equal(sigismember(&mask, SIGPIPE), 0);
+    close(ends[1]);
+}
+
 static void test_thread_leaves_the_signals_of_its_starter_alone(void **state)
 {
     (void)state;
@@ -186,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_thread_wakes_who_waits_for_a_condition),
+        cmocka_unit_test(test_thread_hold_pipe_keeps_a_broken_pipe_from_killing),
         cmocka_unit_test(test_thread_leaves_the_signals_of_its_starter_alone),
         cmocka_unit_test(test_thread_join_of_what_never_started_is_nothing),
         cmocka_unit_test(test_lock_lets_one_thread_in_at_a_time),
