@@ -3,7 +3,7 @@
 
 #include "base/thread.h"
 #include "http/http.h"
-#include "http/sigv4.h"
+#include "http/sigv4_chunks.h"
 #include "store/s3/s3.h"
 #include "store/s3/s3_config.h"
 #include "store/s3/s3_xml.h"
@@ -60,6 +60,7 @@ struct s3_call {
     size_t header_count;
     struct body *body;   /* rewound when it is sent again */
     const char *payload; /* hexadecimal SHA-256 of the body; NULL: of nothing */
+    bool is_streamed;    /* the body goes in signed chunks, no payload: it is read only once */
     struct sink *sink;
     uint64_t reply_limit_bytes;
     bool is_upload;      /* NoSuchKey is the gateway's word for a body that was cut: ERR_NET */
@@ -102,6 +103,7 @@ struct s3_headers {
     size_t count;
 };
 void s3_headers_done(struct s3_headers *headers);
+bool s3_headers_have(const struct s3_headers *headers, const char *name);
 /* A copy is kept of both. */
 void s3_headers_add(struct s3_headers *headers, const char *name, const char *value);
 /* What begin() and put() record: attributes, --metadata, ACL, storage class, and our nonce (NULL:
@@ -122,16 +124,21 @@ bool s3_key_is_link(const char *key);
 /* A body that is about to be sent: its digests are known, and what fits in its slab is in memory.
  */
 struct s3_load {
-    struct body *body;   /* to send: the caller's, or `memory` */
+    struct body *body; /* to send: the caller's, or `memory` */
     struct body memory;
     char sha256[2 * DIGEST_SHA256_BYTES + 1];
-    uint64_t crc64;
+    uint64_t crc64; /* of what is to be sent */
 };
 /* Reads the body once; ERR_SOURCE, ERR_CHANGED, ERR_STOPPED. */
 CHECKED int s3_load_body(struct s3_load *load, struct body *body, const struct stop *stop,
                          struct err *err);
 /* After it was sent: the caller's body knows how far it came. */
 void s3_load_end(const struct s3_load *load, struct body *body);
+/* Would s3_load_body() have to read a file twice? */
+static inline bool s3_body_is_long(const struct body *body)
+{
+    return body->fd >= 0 && body->size_bytes > body->slab_bytes;
+}
 
 /* ---- the calls ---- */
 

@@ -34,6 +34,14 @@ void s3_headers_add(struct s3_headers *headers, const char *name, const char *va
         (struct http_header){ mem_string(name), mem_string(value) };
 }
 
+bool s3_headers_have(const struct s3_headers *headers, const char *name)
+{
+    for (size_t i = 0; i < headers->count; i++)
+        if (strcmp(headers->items[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 /* ---- kinds ---- */
 
 bool s3_key_is_link(const char *key)
@@ -102,6 +110,8 @@ static int check_name(const char *name, struct buf *lower, struct err *err)
 {
     static const char others[] = "!#$%&'*+-.^_`|~";
     buf_add_text(lower, META);
+    if (name[0] == '\0')
+        return err_set(err, ERR_LIMIT, "--metadata without a name cannot be kept");
     for (const char *at = name; *at != '\0'; at++) {
         const char c = *at >= 'A' && *at <= 'Z' ? (char)(*at | 0x20) : *at;
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) && strchr(others, c) == NULL)
@@ -133,6 +143,9 @@ static int add_user_meta(struct s3_headers *headers, const struct store_put *put
         SCOPED(buf) struct buf name = { 0 };
         if (check_name(put->meta[i].name, &name, err) < 0 || check_value(&put->meta[i], err) < 0)
             return -1;
+        if (s3_headers_have(headers, name.data))
+            return err_set(err, ERR_LIMIT, "--metadata '%s' is set already",
+                           put->meta[i].name);
         s3_headers_add(headers, name.data, put->meta[i].value);
     }
     return 0;

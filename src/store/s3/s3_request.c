@@ -14,7 +14,8 @@
 #define SKEW_TOLD_S 300  /* S3 takes 15 minutes */
 #define SKEW_SAME_S 60
 #define RENEW_BEFORE_NS (60 * NS_PER_S)
-#define OWN_HEADERS 5
+#define OWN_HEADERS 7
+#define CHUNK_BYTES ((size_t)128 * 1024) /* divides a slab; stays in cache between digest and send */
 
 /* ---- signing ---- */
 
@@ -33,10 +34,16 @@ struct outgoing {
     struct http_header *headers;
     size_t header_count;
     struct signed_with with;
+    struct sigv4_key key;       /* of a streamed body: outlives a change of the store's */
+    struct sigv4_chunks chunks; /* the same */
+    struct body framed;
+    char inner_size[24];
 };
 
 static void outgoing_done(struct outgoing *out)
 {
+    sigv4_chunks_done(&out->chunks);
+    explicit_bzero(&out->key, sizeof out->key);
     buf_done(&out->host);
     buf_done(&out->path);
     buf_done(&out->url);
@@ -79,6 +86,12 @@ static void gather_headers(const struct s3_call *call, const char *payload, stru
     add_header(out, "x-amz-date", out->stamp);
     if (out->token.len != 0)
         add_header(out, "x-amz-security-token", out->token.data);
+    if (call->is_streamed) {
+        snprintf(out->inner_size, sizeof out->inner_size, "%llu",
+                 (unsigned long long)call->body->size_bytes);
+        add_header(out, "content-encoding", "aws-chunked");
+        add_header(out, "x-amz-decoded-content-length", out->inner_size);
+    }
     qsort(out->headers, out->header_count, sizeof *out->headers, compare_headers);
 }
 
@@ -114,7 +127,14 @@ static void sign_locked(struct s3_store *store, const struct s3_call *call, cons
                                            .header_count = out->header_count,
                                            .payload = payload,
                                            .stamp = out->stamp };
-    sigv4_authorize(&store->key, &scope, &request, &out->authorization, NULL);
+    char seed[SIGV4_SIGNATURE_BYTES];
+    sigv4_authorize(&store->key, &scope, &request, &out->authorization, seed);
+    if (!call->is_streamed)
+        return;
+    out->key = store->key;
+    sigv4_chunks_init(&out->chunks, call->body, CHUNK_BYTES, &out->key, &scope, out->stamp);
+    sigv4_chunks_seed(&out->chunks, seed);
+    out->framed = sigv4_chunks_body(&out->chunks);
 }
 
 static void make_outgoing(struct s3_store *store, const struct s3_call *call, struct outgoing *out)
@@ -122,7 +142,8 @@ static void make_outgoing(struct s3_store *store, const struct s3_call *call, st
     s3_place_path(&store->place, call->key, &out->path);
     {
         SCOPED_LOCK(&store->lock);
-        sign_locked(store, call, call->payload != NULL ? call->payload : SIGV4_EMPTY, out);
+        const char *payload = call->payload != NULL ? call->payload : SIGV4_EMPTY;
+        sign_locked(store, call, call->is_streamed ? SIGV4_STREAMING : payload, out);
     }
     add_header(out, "authorization", out->authorization.data);
     buf_printf(&out->url, "%s://%s%s", store->place.scheme, out->host.data, out->path.data);
@@ -141,7 +162,8 @@ static int send_once(struct s3_store *store, const struct s3_call *call, struct 
                                           .url = out.url.data,
                                           .headers = out.headers,
                                           .header_count = out.header_count,
-                                          .body = call->body,
+                                          .body =
+                                              call->is_streamed ? &out.framed : call->body,
                                           .sink = call->sink,
                                           .sink_status = is_range ? 206 : 0,
                                           .reply_limit_bytes = call->reply_limit_bytes };

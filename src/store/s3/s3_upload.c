@@ -1,0 +1,267 @@
+/* Large objects in parts. A token is "SIZE:NONCE:ID": the size promised to begin(), a random number
+ * that is recorded with the object, so that HEAD can tell whether a commit whose answer was lost
+ * was carried out, and the store's upload id. */
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "store/s3/s3_internal.h"
+
+#include <sys/random.h>
+
+#define COMPLETE_REPLY_MAX (1u << 20)
+#define ID_MAX (STORE_TOKEN_MAX - 48)
+
+struct token {
+    uint64_t size_bytes;
+    char nonce[S3_NONCE_MAX];
+    const char *id; /* in the token's text */
+};
+
+static int token_parse(struct token *ret_token, const char *text, struct err *err)
+{
+    char *end = NULL;
+    const unsigned long long size = strtoull(text, &end, 10);
+    const char *colon = *end == ':' ? strchr(end + 1, ':') : NULL;
+    if (colon == NULL || colon - end - 1 >= S3_NONCE_MAX || colon[1] == '\0')
+        return err_set(err, ERR_CORRUPT, "'%s' is no token of an upload to S3", text);
+    *ret_token = (struct token){ .size_bytes = size, .id = colon + 1 };
+    memcpy(ret_token->nonce, end + 1, (size_t)(colon - end - 1));
+    return 0;
+}
+
+static void add_upload_id(struct buf *query, const char *id)
+{
+    buf_printf(query, "%suploadId=", query->len != 0 ? "&" : "");
+    sigv4_encode(query, id, strlen(id), false);
+}
+
+/* ---- begin ---- */
+
+static int make_nonce(char ret_nonce[S3_NONCE_MAX], struct err *err)
+{
+    uint64_t number = 0;
+    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        return err_sys(err, ERR_LOCAL, "ask for a random number");
+    snprintf(ret_nonce, S3_NONCE_MAX, "%016llx", (unsigned long long)number);
+    return 0;
+}
+
+static int check_absent(struct s3_store *store, const char *key, struct err *err)
+{
+    SCOPED(object) struct object object = { 0 };
+    struct err why = { 0 };
+    if (s3_head(&store->base, key, &object, &why) == 0)
+        return err_set(err, ERR_CONFLICT, "'%s' is there already", key);
+    if (why.kind == ERR_ABSENT)
+        return 0;
+    *err = why;
+    return -1;
+}
+
+int s3_begin(struct store *base, const struct store_put *put, uint64_t size_bytes,
+             char ret_token[STORE_TOKEN_MAX], struct err *err)
+{
+    struct s3_store *store = s3_store_of(base);
+    char nonce[S3_NONCE_MAX];
+    SCOPED(s3_headers) struct s3_headers headers = { 0 };
+    const bool has_crc = put->attr != NULL && (put->attr->have & ATTR_CRC64) != 0;
+    if (make_nonce(nonce, err) < 0 ||
+        s3_meta_headers(store, put, has_crc ? &put->attr->crc64 : NULL, nonce, &headers, err) < 0 ||
+        (put->if_absent && check_absent(store, put->key, err) < 0))
+        return -1;
+    SCOPED(buf) struct buf whole = { 0 };
+    SCOPED(http_reply) struct http_reply reply = { 0 };
+    const struct s3_call call = { .method = "POST",
+                                  .key = s3_whole_key(store, put->key, &whole),
+                                  .query = "uploads=",
+                                  .headers = headers.items,
+                                  .header_count = headers.count,
+                                  .may_hide_error = true };
+    SCOPED(buf) struct buf id = { 0 };
+    if (s3_do(store, &call, &reply, err) < 0 ||
+        s3_xml_value(buf_text(&reply.body), reply.body.len, "UploadId", &id, err) < 0)
+        return -1;
+    if (id.len == 0 || id.len > ID_MAX)
+        return err_set(err, ERR_SERVER, "the answer names no upload");
+    snprintf(ret_token, STORE_TOKEN_MAX, "%llu:%s:%s", (unsigned long long)size_bytes, nonce,
+             id.data);
+    return 0;
+}
+
+/* ---- parts ---- */
+
+int s3_part(struct store *base, const struct store_put *put, const char *token_text,
+            uint32_t number, uint64_t offset_bytes, struct body *body, struct store_part *ret_part,
+            struct err *err)
+{
+    (void)offset_bytes;
+    struct s3_store *store = s3_store_of(base);
+    struct token token;
+    struct s3_load load = { .body = body };
+    const bool streams = s3_body_is_long(body);
+    if (token_parse(&token, token_text, err) < 0 ||
+        (!streams && s3_load_body(&load, body, store->stop, err) < 0))
+        return -1;
+    struct digest own = { .kinds = DIGEST_CRC64NVME };
+    struct digest *const given = body->digest;
+    if (given == NULL)
+        body->digest = &own;
+    SCOPED(buf) struct buf query = { 0 };
+    SCOPED(buf) struct buf whole = { 0 };
+    SCOPED(http_reply) struct http_reply reply = { 0 };
+    buf_printf(&query, "partNumber=%u", number);
+    add_upload_id(&query, token.id);
+    /* A bucket's policy may ask for the ACL with each part (Ceph). */
+    const struct http_header acl = { "x-amz-acl", store->acl };
+    const struct s3_call call = { .method = "PUT",
+                                  .key = s3_whole_key(store, put->key, &whole),
+                                  .query = query.data,
+                                  .headers = &acl,
+                                  .header_count = store->acl != NULL,
+                                  .body = load.body,
+                                  .payload = load.sha256,
+                                  .is_streamed = streams,
+                                  .is_upload = true };
+    const int result = s3_do(store, &call, &reply, err);
+    if (streams)
+        load.crc64 = body->digest->crc64;
+    body->digest = given;
+    s3_load_end(&load, body);
+    if (result < 0)
+        return -1;
+    const char *etag = http_reply_header(&reply, "etag");
+    *ret_part = (struct store_part){ .number = number,
+                                     .size_bytes = body->size_bytes,
+                                     .crc64 = load.crc64 };
+    s3_etag_copy(ret_part->etag, etag != NULL ? etag : "");
+    if (ret_part->etag[0] == '\0')
+        return err_set(err, ERR_SERVER, "the answer to a part has no ETag");
+    return 0;
+}
+
+/* ---- commit ---- */
+
+static int check_parts(const struct token *token, const struct store_part *parts, size_t count,
+                       struct err *err)
+{
+    uint64_t total_bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].number != i + 1)
+            return err_set(err, ERR_CORRUPT, "part %zu is missing", i + 1);
+        total_bytes += parts[i].size_bytes;
+    }
+    if (total_bytes != token->size_bytes)
+        return err_set(err, ERR_CORRUPT, "the parts have %llu bytes, the object %llu",
+                       (unsigned long long)total_bytes, (unsigned long long)token->size_bytes);
+    return 0;
+}
+
+static void write_parts(const struct store_part *parts, size_t count, struct buf *xml)
+{
+    buf_add_text(xml, "<CompleteMultipartUpload>");
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(xml, "<Part><PartNumber>%u</PartNumber><ETag>\"", parts[i].number);
+        /* From a journal, so not said to be what XML can say. */
+        if (!s3_xml_escape(xml, parts[i].etag))
+            buf_add_char(xml, '?');
+        buf_add_text(xml, "\"</ETag></Part>");
+    }
+    buf_add_text(xml, "</CompleteMultipartUpload>");
+}
+
+static int send_complete(struct s3_store *store, const struct store_put *put,
+                         const struct token *token, const struct store_part *parts, size_t count,
+                         struct store_result *ret_result, struct err *err)
+{
+    SCOPED(buf) struct buf xml = { 0 };
+    SCOPED(buf) struct buf query = { 0 };
+    SCOPED(buf) struct buf whole = { 0 };
+    SCOPED(buf) struct buf etag = { 0 };
+    SCOPED(http_reply) struct http_reply reply = { 0 };
+    write_parts(parts, count, &xml);
+    add_upload_id(&query, token->id);
+    struct s3_load load = { 0 };
+    struct body body = body_of_memory(xml.data, xml.len, NULL, NULL);
+    if (s3_load_body(&load, &body, store->stop, err) < 0)
+        return -1;
+    const struct http_header headers[] = { { "content-type", "application/xml" },
+                                           { "if-none-match", "*" } };
+    const struct s3_call call = { .method = "POST",
+                                  .key = s3_whole_key(store, put->key, &whole),
+                                  .query = query.data,
+                                  .headers = headers,
+                                  .header_count = put->if_absent ? 2 : 1,
+                                  .body = load.body,
+                                  .payload = load.sha256,
+                                  .reply_limit_bytes = COMPLETE_REPLY_MAX,
+                                  .may_hide_error = true };
+    if (s3_do(store, &call, &reply, err) < 0 ||
+        s3_xml_value(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
+        return -1;
+    s3_etag_copy(ret_result->etag, buf_text(&etag));
+    return 0;
+}
+
+/* Is the object there, and is it the one of this upload? */
+static bool is_committed(struct s3_store *store, const char *key, const struct token *token,
+                         struct store_result *ret_result)
+{
+    char nonce[S3_NONCE_MAX];
+    struct err ignored = { 0 }; /* what the commit said stands */
+    SCOPED(object) struct object object = { 0 };
+    if (s3_head_nonce(store, key, &object, nonce, &ignored) < 0 || nonce[0] == '\0' ||
+        strcmp(nonce, token->nonce) != 0 || object.size_bytes != token->size_bytes)
+        return false;
+    memcpy(ret_result->etag, object.etag, STORE_ETAG_MAX);
+    return true;
+}
+
+int s3_commit(struct store *base, const struct store_put *put, const char *token_text,
+              const struct store_part *parts, size_t count, struct store_result *ret_result,
+              struct err *err)
+{
+    struct s3_store *store = s3_store_of(base);
+    struct token token;
+    if (token_parse(&token, token_text, err) < 0 || check_parts(&token, parts, count, err) < 0)
+        return -1;
+    if (put->if_absent && !is_committed(store, put->key, &token, ret_result) &&
+        check_absent(store, put->key, err) < 0)
+        return -1;
+    *ret_result = (struct store_result){ 0 };
+    if (send_complete(store, put, &token, parts, count, ret_result, err) == 0) {
+        /* Ceph 16 leaves the ETag of its first answer empty. Without one: somebody was faster. */
+        if (ret_result->etag[0] == '\0')
+            (void)is_committed(store, put->key, &token, ret_result);
+        return 0;
+    }
+    if (err->kind == ERR_STOPPED || !is_committed(store, put->key, &token, ret_result)) {
+        if (err->http == 412) {
+            err_clear(err);
+            return err_set(err, ERR_CONFLICT, "'%s' is there already", put->key);
+        }
+        return -1;
+    }
+    err_clear(err);
+    return 0;
+}
+
+int s3_abort(struct store *base, const char *key, const char *token_text, struct err *err)
+{
+    struct s3_store *store = s3_store_of(base);
+    struct token token;
+    SCOPED(buf) struct buf query = { 0 };
+    SCOPED(buf) struct buf whole = { 0 };
+    SCOPED(http_reply) struct http_reply reply = { 0 };
+    if (token_parse(&token, token_text, err) < 0)
+        return -1;
+    add_upload_id(&query, token.id);
+    const struct s3_call call = { .method = "DELETE",
+                                  .key = s3_whole_key(store, key, &whole),
+                                  .query = query.data };
+    if (s3_do_patiently(store, &call, &reply, err) == 0)
+        return 0;
+    if (err->kind != ERR_ABSENT)
+        return -1;
+    err_clear(err);
+    return 0;
+}
