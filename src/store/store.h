@@ -98,7 +98,7 @@ struct store_staged { /* one object to be made visible by commit_batch() */
 };
 
 struct store;
-struct store_list; /* a listing in progress; owned by the caller, belongs to one thread */
+struct store_list;    /* a listing in progress; owned by the caller, belongs to one thread */
 struct store_uploads; /* the same of unfinished uploads */
 struct store_upload;
 

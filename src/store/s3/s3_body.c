@@ -4,7 +4,8 @@
 #include "base/ban.h"
 #include "store/s3/s3_internal.h"
 
-/* *ret_bytes: all of it, if it came in one piece. Not counted as moved, and not held back by --bwlimit. */
+/* *ret_bytes: all of it, if it came in one piece. Not counted as moved, and not held back by
+ * --bwlimit. */
 static int digest_all(struct body *body, const struct stop *stop, const void **ret_bytes,
                       size_t *ret_len, struct err *err)
 {

@@ -74,9 +74,9 @@ static int read_settings(const char *variable, const char *name, struct buf *ret
 /* Both files, and the profile's names in them. */
 struct profile {
     struct buf config, credentials;
-    struct buf section;      /* in config */
-    struct buf name;         /* in credentials */
-    bool is_asked;           /* by name */
+    struct buf section; /* in config */
+    struct buf name;    /* in credentials */
+    bool is_asked;      /* by name */
 };
 
 static void profile_done(struct profile *profile)
@@ -112,8 +112,8 @@ static int profile_read(struct profile *profile, const char *asked, struct err *
 static char *profile_value(const struct profile *profile, const char *parent, const char *name)
 {
     struct buf value = { 0 };
-    if ((parent == NULL && s3_ini_find(buf_text(&profile->credentials), profile->name.data, NULL,
-                                       name, &value)) ||
+    if ((parent == NULL &&
+         s3_ini_find(buf_text(&profile->credentials), profile->name.data, NULL, name, &value)) ||
         s3_ini_find(buf_text(&profile->config), profile->section.data, parent, name, &value))
         return buf_take(&value);
     buf_done(&value);
@@ -148,8 +148,8 @@ static int no_credentials(const struct profile *profile, struct err *err)
         if (value == NULL)
             continue;
         mem_release(value);
-        err_set(err, ERR_AUTH, "profile '%s' uses %s, which lade does not know",
-                profile->name.data, unknown[i]);
+        err_set(err, ERR_AUTH, "profile '%s' uses %s, which lade does not know", profile->name.data,
+                unknown[i]);
         return err_hint(err, "try: eval \"$(aws configure export-credentials --format env)\"");
     }
     err_set(err, ERR_AUTH, "no credentials for S3: no AWS_ACCESS_KEY_ID, and none in profile '%s'",
@@ -197,8 +197,8 @@ static int take_addressing(struct s3_config *config, const struct profile *profi
     else if (strcmp(style, "virtual") == 0)
         config->addressing = S3_ADDRESS_VIRTUAL;
     else
-        result = err_set(err, ERR_CONFIG, "addressing_style = %s is not auto, path or virtual",
-                         style);
+        result =
+            err_set(err, ERR_CONFIG, "addressing_style = %s is not auto, path or virtual", style);
     mem_release(style);
     return result;
 }

@@ -52,8 +52,8 @@ struct walk {
     const char *next;
     bool inside; /* the section */
     bool entered;
-    bool nested;          /* the line is indented, below `parent` */
-    struct span parent;   /* the last name that was not indented */
+    bool nested;        /* the line is indented, below `parent` */
+    struct span parent; /* the last name that was not indented */
     struct span name, value;
 };
 
@@ -61,8 +61,7 @@ static void take_section(struct walk *walk, struct span line, const char *sectio
 {
     const char *end = memchr(line.at, ']', line.len);
     walk->parent = (struct span){ 0 };
-    walk->inside =
-        end != NULL && is_section(trimmed(line.at + 1, end), section);
+    walk->inside = end != NULL && is_section(trimmed(line.at + 1, end), section);
     walk->entered |= walk->inside;
 }
 

@@ -36,8 +36,8 @@ struct s3_store {
     const struct stop *stop;
     struct http *http;
     struct s3_place place;
-    char *profile;             /* the argument of refresh; NULL = none was named */
-    char *acl, *storage_class; /* NULL = not asked for */
+    char *profile;              /* the argument of refresh; NULL = none was named */
+    char *acl, *storage_class;  /* NULL = not asked for */
     atomic_int_fast64_t skew_s; /* what to add to our clock to have the server's */
     struct lock lock;
     struct sigv4_key key;              /* guarded by lock */
@@ -54,8 +54,8 @@ static inline struct s3_store *s3_store_of(struct store *base)
 
 struct s3_call {
     const char *method;
-    const char *key;   /* whole, with the store's prefix; NULL: the bucket itself */
-    const char *query; /* encoded, sorted by name; NULL = none */
+    const char *key;                   /* whole, with the store's prefix; NULL: the bucket itself */
+    const char *query;                 /* encoded, sorted by name; NULL = none */
     const struct http_header *headers; /* names in lower case; beside those of every request */
     size_t header_count;
     struct body *body;   /* rewound when it is sent again */

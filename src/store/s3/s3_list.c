@@ -104,9 +104,9 @@ static const struct s3_item *next_of_page(struct store_list *list, bool *ret_is_
         list->next_item < page->item_count ? &page->items[list->next_item] : NULL;
     const struct s3_item *prefix =
         list->next_prefix < page->prefix_count ? &page->prefixes[list->next_prefix] : NULL;
-    *ret_is_prefix = item == NULL ||
-                     (prefix != NULL && strcmp(s3_page_text(page, prefix->key_at),
-                                               s3_page_text(page, item->key_at)) < 0);
+    *ret_is_prefix =
+        item == NULL || (prefix != NULL && strcmp(s3_page_text(page, prefix->key_at),
+                                                  s3_page_text(page, item->key_at)) < 0);
     if (*ret_is_prefix) {
         list->next_prefix += prefix != NULL;
         return prefix;

@@ -30,8 +30,7 @@ void s3_headers_done(struct s3_headers *headers)
 void s3_headers_add(struct s3_headers *headers, const char *name, const char *value)
 {
     headers->items = mem_resize(headers->items, (headers->count + 1) * sizeof *headers->items);
-    headers->items[headers->count++] =
-        (struct http_header){ mem_string(name), mem_string(value) };
+    headers->items[headers->count++] = (struct http_header){ mem_string(name), mem_string(value) };
 }
 
 bool s3_headers_have(const struct s3_headers *headers, const char *name)
@@ -132,9 +131,9 @@ static int check_value(const struct store_meta *meta, struct err *err)
         const uint32_t code = utf8_decode(&at, end);
         fine &= code >= 0x20 && code != 0x7f && code < UTF8_BYTE;
     }
-    return fine ? 0
-                : err_set(err, ERR_LIMIT, "the value of --metadata '%s' cannot be kept",
-                          meta->name);
+    return fine
+               ? 0
+               : err_set(err, ERR_LIMIT, "the value of --metadata '%s' cannot be kept", meta->name);
 }
 
 static int add_user_meta(struct s3_headers *headers, const struct store_put *put, struct err *err)
@@ -144,8 +143,7 @@ static int add_user_meta(struct s3_headers *headers, const struct store_put *put
         if (check_name(put->meta[i].name, &name, err) < 0 || check_value(&put->meta[i], err) < 0)
             return -1;
         if (s3_headers_have(headers, name.data))
-            return err_set(err, ERR_LIMIT, "--metadata '%s' is set already",
-                           put->meta[i].name);
+            return err_set(err, ERR_LIMIT, "--metadata '%s' is set already", put->meta[i].name);
         s3_headers_add(headers, name.data, put->meta[i].value);
     }
     return 0;
@@ -219,8 +217,8 @@ static bool parse_number(const char *text, int base, uint64_t most, uint64_t *re
     return true;
 }
 
-static bool header_number(const struct http_reply *reply, const char *name, int base,
-                          uint64_t most, uint64_t *ret_value)
+static bool header_number(const struct http_reply *reply, const char *name, int base, uint64_t most,
+                          uint64_t *ret_value)
 {
     const char *text = http_reply_header(reply, name);
     return text != NULL && parse_number(text, base, most, ret_value);

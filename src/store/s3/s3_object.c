@@ -80,10 +80,9 @@ static int check_length(const struct http_reply *reply, uint64_t offset_bytes,
         return -1;
     const uint64_t behind = offset_bytes < size ? size - offset_bytes : 0;
     const uint64_t want = length_bytes < behind ? length_bytes : behind;
-    return got_bytes == want
-               ? 0
-               : err_set(err, ERR_NET, "%llu bytes came of %llu", (unsigned long long)got_bytes,
-                         (unsigned long long)want);
+    return got_bytes == want ? 0
+                             : err_set(err, ERR_NET, "%llu bytes came of %llu",
+                                       (unsigned long long)got_bytes, (unsigned long long)want);
 }
 
 int s3_get(struct store *base, const char *key, uint64_t offset_bytes, uint64_t length_bytes,
@@ -137,9 +136,9 @@ static bool is_ours(struct s3_store *store, const struct store_put *put, const c
     char found[S3_NONCE_MAX];
     struct err ignored = { 0 };
     SCOPED(object) struct object object = { 0 };
-    if (s3_head_nonce(store, put->key, &object, found, &ignored) < 0 ||
-        strcmp(found, nonce) != 0 || object.size_bytes != load->body->size_bytes ||
-        (object.attr.have & ATTR_CRC64) == 0 || object.attr.crc64 != load->crc64)
+    if (s3_head_nonce(store, put->key, &object, found, &ignored) < 0 || strcmp(found, nonce) != 0 ||
+        object.size_bytes != load->body->size_bytes || (object.attr.have & ATTR_CRC64) == 0 ||
+        object.attr.crc64 != load->crc64)
         return false;
     memcpy(ret_result->etag, object.etag, STORE_ETAG_MAX);
     return true;

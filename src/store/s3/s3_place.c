@@ -98,8 +98,8 @@ int s3_place_parse(struct s3_place *ret_place, const char *path, const char *end
         place.scheme = mem_string("https");
         place.base = mem_string("");
     }
-    const bool wanted = addressing == S3_ADDRESS_VIRTUAL ||
-                        (addressing == S3_ADDRESS_AUTO && endpoint_url == NULL);
+    const bool wanted =
+        addressing == S3_ADDRESS_VIRTUAL || (addressing == S3_ADDRESS_AUTO && endpoint_url == NULL);
     place.in_host = wanted && fits_in_host(place.bucket, strcmp(place.scheme, "https") == 0);
     *ret_place = place;
     return 0;

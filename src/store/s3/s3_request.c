@@ -8,14 +8,15 @@
 
 #include <assert.h>
 
-#define TRIES_MOST 4     /* of one request: each after something was learnt */
-#define PATIENT_TRIES 6  /* of what no worker repeats */
+#define TRIES_MOST 4    /* of one request: each after something was learnt */
+#define PATIENT_TRIES 6 /* of what no worker repeats */
 #define PATIENT_FIRST_NS (200 * NS_PER_MS)
-#define SKEW_TOLD_S 300  /* S3 takes 15 minutes */
+#define SKEW_TOLD_S 300 /* S3 takes 15 minutes */
 #define SKEW_SAME_S 60
 #define RENEW_BEFORE_NS (60 * NS_PER_S)
 #define OWN_HEADERS 7
-#define CHUNK_BYTES ((size_t)128 * 1024) /* divides a slab; stays in cache between digest and send */
+#define CHUNK_BYTES                                                                                \
+    ((size_t)128 * 1024) /* divides a slab; stays in cache between digest and send */
 
 /* ---- signing ---- */
 
@@ -102,8 +103,8 @@ static void sign_locked(struct s3_store *store, const struct s3_call *call, cons
     const struct sigv4_scope scope = { .access_key = credentials->access_key,
                                        .secret_key = credentials->secret_key,
                                        .session_token = credentials->session_token,
-                                       .region = store->region[0] != '\0' ? store->region
-                                                                          : "us-east-1",
+                                       .region =
+                                           store->region[0] != '\0' ? store->region : "us-east-1",
                                        .service = "s3" };
     const int64_t now_ns = clock_now_ns();
     out->with.skew_s = atomic_load(&store->skew_s);
@@ -162,8 +163,7 @@ static int send_once(struct s3_store *store, const struct s3_call *call, struct 
                                           .url = out.url.data,
                                           .headers = out.headers,
                                           .header_count = out.header_count,
-                                          .body =
-                                              call->is_streamed ? &out.framed : call->body,
+                                          .body = call->is_streamed ? &out.framed : call->body,
                                           .sink = call->sink,
                                           .sink_status = is_range ? 206 : 0,
                                           .reply_limit_bytes = call->reply_limit_bytes };
@@ -331,8 +331,7 @@ int s3_do_patiently(struct s3_store *store, const struct s3_call *call, struct h
     for (int tries = 1;; tries++, span_ns *= 2) {
         if (s3_do(store, call, reply, err) == 0)
             return 0;
-        const bool helps =
-            err->kind == ERR_NET || err->kind == ERR_BUSY || err->kind == ERR_SERVER;
+        const bool helps = err->kind == ERR_NET || err->kind == ERR_BUSY || err->kind == ERR_SERVER;
         if (!helps || tries == PATIENT_TRIES)
             return -1;
         const int64_t asked_ns = (int64_t)err->retry_after_ms * NS_PER_MS;

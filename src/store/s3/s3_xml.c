@@ -66,18 +66,17 @@ static void XMLCALL start_doctype(void *arg, const XML_Char *name, const XML_Cha
 static bool read_once(const char *bytes, size_t len, element_fn on_start, element_fn on_end,
                       void *arg)
 {
-    struct reader reader = { .parser = XML_ParserCreate("UTF-8"),
-                             .on_start = on_start,
-                             .on_end = on_end,
-                             .arg = arg };
+    struct reader reader = {
+        .parser = XML_ParserCreate("UTF-8"), .on_start = on_start, .on_end = on_end, .arg = arg
+    };
     if (reader.parser == NULL)
         abort(); /* no memory: as in mem_alloc() */
     XML_SetUserData(reader.parser, &reader);
     XML_SetElementHandler(reader.parser, start_element, end_element);
     XML_SetCharacterDataHandler(reader.parser, add_text);
     XML_SetStartDoctypeDeclHandler(reader.parser, start_doctype);
-    const bool done = len <= INT32_MAX && XML_Parse(reader.parser, bytes, (int)len, XML_TRUE) ==
-                                              XML_STATUS_OK;
+    const bool done =
+        len <= INT32_MAX && XML_Parse(reader.parser, bytes, (int)len, XML_TRUE) == XML_STATUS_OK;
     XML_ParserFree(reader.parser);
     buf_done(&reader.text);
     return done && !reader.refused;
@@ -255,8 +254,8 @@ static void page_start(void *arg, int depth, const char *name, const struct buf 
     (void)text;
     if (depth != 2)
         return;
-    const bool is_item = strcmp(name, "Contents") == 0 || strcmp(name, "Part") == 0 ||
-                         strcmp(name, "Upload") == 0;
+    const bool is_item =
+        strcmp(name, "Contents") == 0 || strcmp(name, "Part") == 0 || strcmp(name, "Upload") == 0;
     const bool is_prefix = !is_item && strcmp(name, "CommonPrefixes") == 0;
     reader->item = NULL;
     if (is_item)

@@ -46,10 +46,10 @@ struct s3_page {
     size_t item_count;
     struct s3_item *prefixes; /* "dir/" of a delimited listing */
     size_t prefix_count;
-    bool truncated;        /* there is more behind it */
-    bool mended;           /* bytes were replaced: the marks below may be wrong */
-    struct buf next;       /* NextContinuationToken, NextPartNumberMarker or NextKeyMarker */
-    struct buf next_id;    /* NextUploadIdMarker */
+    bool truncated;     /* there is more behind it */
+    bool mended;        /* bytes were replaced: the marks below may be wrong */
+    struct buf next;    /* NextContinuationToken, NextPartNumberMarker or NextKeyMarker */
+    struct buf next_id; /* NextUploadIdMarker */
 };
 CHECKED int s3_xml_page(const char *bytes, size_t len, struct s3_page *page, struct err *err);
 void s3_page_done(struct s3_page *page);
