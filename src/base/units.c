@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/clock.h"
 
+#include <errno.h>
 #include <strings.h>
 
 /* Digits behind the point that are looked at; 10^18 fits 64 bits. */
@@ -106,6 +107,27 @@ int units_parse_rate(uint64_t *ret_bytes_per_s, const char *text, struct err *er
         return err_hint(err, "write a rate like 50M or 1.5MB/s, or off");
     }
     *ret_bytes_per_s = bytes;
+    return 0;
+}
+
+int units_parse_span(uint64_t *ret_seconds, const char *text, struct err *err)
+{
+    static const struct {
+        char letter;
+        uint64_t seconds;
+    } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
+    char *end = NULL;
+    errno = 0;
+    const unsigned long long number = strtoull(text, &end, 10);
+    uint64_t unit = *end == '\0' ? 1 : 0;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (end[0] == units[i].letter && end[1] == '\0')
+            unit = units[i].seconds;
+    if (text[0] < '0' || text[0] > '9' || errno != 0 || unit == 0 || number > UINT32_MAX) {
+        err_set(err, ERR_USAGE, "'%s' is no span of time", text);
+        return err_hint(err, "write a number with s, m, h, d or w behind it, such as 7d");
+    }
+    *ret_seconds = number * unit;
     return 0;
 }
 

@@ -14,6 +14,8 @@ CHECKED int units_parse_bytes(uint64_t *ret_bytes, const char *text, struct err 
 CHECKED int units_parse_rate(uint64_t *ret_bytes_per_s, const char *text, struct err *err);
 CHECKED int units_parse_count(uint64_t *ret_count, const char *text, uint64_t min, uint64_t max,
                               struct err *err);
+/* "90", "90s", "30m", "12h", "7d", "2w" to seconds. */
+CHECKED int units_parse_span(uint64_t *ret_seconds, const char *text, struct err *err);
 #define UNITS_TEXT_MAX 32
 /* "1.23 GiB", "917 B"; "12.4 MiB/s"; "1,234,567"; "3m12s", "2h05m", "4d03h". They return text. */
 const char *units_bytes(uint64_t bytes, char text[UNITS_TEXT_MAX]);

@@ -120,7 +120,9 @@ static int name_single_file(struct job_spec *spec, const char *dest, struct err 
     SCOPED(location) struct location location = { 0 };
     if (location_parse(&location, dest, err) < 0)
         return -1;
-    if (location.ends_in_slash || strchr(location.path, '/') == NULL ||
+    const bool is_bucket =
+        strncmp(location.path, "//", 2) == 0 && strchr(location.path + 2, '/') == NULL;
+    if (location.ends_in_slash || is_bucket || strchr(location.path, '/') == NULL ||
         (location_is_local(&location) && is_directory(location.path)))
         return 0;
     spec->one_name = path_base(location.path);
@@ -147,6 +149,11 @@ static int take_meta(struct job_spec *spec, const struct settings *settings, str
     return 0;
 }
 
+static char *copy_of(const char *text)
+{
+    return text != NULL ? mem_string(text) : NULL;
+}
+
 static void take_flags(struct job_spec *spec, const struct settings *settings)
 {
     spec->keep_name = settings->keep_name;
@@ -157,6 +164,13 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
     spec->files_from_nul = settings->null_separated;
     spec->digests = settings->digests;
     spec->links = (enum link_mode)settings->links;
+    spec->access = (struct store_access){
+        .endpoint_url = copy_of(settings->access.endpoint_url),
+        .profile = copy_of(settings->access.profile),
+        .region = copy_of(settings->access.region),
+        .storage_class = copy_of(settings->access.storage_class),
+        .acl = copy_of(settings->access.acl),
+    };
 }
 
 static int fill_put(struct job_spec *spec, const struct settings *settings, char **operands,
@@ -208,7 +222,7 @@ static int split_glob(struct job_spec *spec, struct err *err)
         return 0;
     while (wild > location && *wild != '/')
         wild--;
-    if (*wild != '/')
+    if (*wild != '/' || (wild - location >= 2 && strncmp(wild - 2, "://", 3) == 0))
         return err_set(err, ERR_USAGE, "'%s' has a wildcard where a bucket's name must be",
                        location);
     struct buf rules = { 0 };

@@ -34,11 +34,13 @@ extern const struct command cmd_get;
 extern const struct command cmd_help;
 extern const struct command cmd_jobs;
 extern const struct command cmd_ls;
+extern const struct command cmd_mb;
 extern const struct command cmd_plan;
 extern const struct command cmd_put;
 extern const struct command cmd_rm;
 extern const struct command cmd_run;
 extern const struct command cmd_status;
+extern const struct command cmd_uploads;
 extern const struct command cmd_version;
 
 /* All verbs in the order of the overview; NULL at the end. */

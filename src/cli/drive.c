@@ -217,10 +217,11 @@ static int open_dry_put(struct dry_run *dry, struct err *err)
         return -1;
     /* A destination that is not there yet is empty; a dry run does not make it. */
     struct err why = { 0 };
-    if (store_open_location(&dry->store, dry->spec->dest, false, &stop, &why) == 0)
+    const struct store_options opening = { .stop = &stop, .access = dry->spec->access };
+    if (store_open_location(&dry->store, dry->spec->dest, &opening, &why) == 0)
         return 0;
     if (why.kind == ERR_ABSENT)
-        return store_open_location(&dry->store, "null:", false, &stop, err);
+        return store_open_location(&dry->store, "null:", &opening, err);
     *err = why;
     return -1;
 }
@@ -229,7 +230,8 @@ static int open_dry_get(struct dry_run *dry, struct err *err)
 {
     const struct object_set_options options = { .keep_name = dry->spec->keep_name,
                                                 .one_name = dry->spec->one_name,
-                                                .stop = &stop };
+                                                .stop = &stop,
+                                                .access = dry->spec->access };
     if (object_set_open(&dry->objects, dry->spec->sources, dry->spec->source_count, &options, err) <
         0)
         return -1;

@@ -17,6 +17,7 @@ const char *opt_group_title(enum opt_group group)
         [OPT_GROUP_PROOF] = "Proof",
         [OPT_GROUP_JOB] = "Job",
         [OPT_GROUP_LIMITS] = "Limits",
+        [OPT_GROUP_ACCESS] = "Access to the store",
         [OPT_GROUP_OUTPUT] = "Output",
     };
     assert((unsigned)group < OPT_GROUP_COUNT);

@@ -34,6 +34,7 @@ enum opt_group {
     OPT_GROUP_PROOF,
     OPT_GROUP_JOB,
     OPT_GROUP_LIMITS,
+    OPT_GROUP_ACCESS,
     OPT_GROUP_OUTPUT,
     OPT_GROUP_COUNT
 };

@@ -387,6 +387,79 @@ const struct opt rows_transfer[] = {
     { 0 },
 };
 
+const struct opt rows_access[] = {
+    { .name = "endpoint-url",
+      .type = OPT_STRING,
+      .offset = FIELD(access.endpoint_url),
+      .group = OPT_GROUP_ACCESS,
+      .arg = "URL",
+      .help = "reach s3:// at this server",
+      .doc = "The server that s3:// locations are at, such as https://a3s.fi. Without this option "
+             "it is what AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL says, or endpoint_url in the "
+             "profile, else Amazon's own of the region. Only with http:// nothing is encrypted." },
+    { .name = "profile",
+      .type = OPT_STRING,
+      .offset = FIELD(access.profile),
+      .group = OPT_GROUP_ACCESS,
+      .arg = "NAME",
+      .help = "take credentials and settings of this profile",
+      .doc = "The profile in ~/.aws/config and ~/.aws/credentials that credentials, region and "
+             "endpoint are taken from, also when the environment has credentials. Without this "
+             "option it is what AWS_PROFILE says, else default." },
+    { .name = "region",
+      .type = OPT_STRING,
+      .offset = FIELD(access.region),
+      .group = OPT_GROUP_ACCESS,
+      .arg = "NAME",
+      .help = "the region of the bucket",
+      .doc = "The region to sign requests for. Without this option it is what AWS_REGION or "
+             "AWS_DEFAULT_REGION says, or region in the profile. A server that names another "
+             "region for the bucket is believed." },
+    { 0 },
+};
+
+const struct opt rows_stored[] = {
+    { .name = "storage-class",
+      .type = OPT_STRING,
+      .offset = FIELD(access.storage_class),
+      .group = OPT_GROUP_ACCESS,
+      .arg = "NAME",
+      .help = "store objects in this class",
+      .doc = "The storage class of objects that are stored in S3, such as STANDARD_IA. Which there "
+             "are, the store decides." },
+    { .name = "acl",
+      .type = OPT_STRING,
+      .offset = FIELD(access.acl),
+      .group = OPT_GROUP_ACCESS,
+      .arg = "NAME",
+      .help = "give objects this canned access list",
+      .doc = "The canned access control list of objects that are stored in S3, such as "
+             "bucket-owner-full-control, which lets the owner of a bucket read what others store "
+             "in it." },
+    { 0 },
+};
+
+const struct opt rows_uploads[] = {
+    { .name = "abort",
+      .type = OPT_FLAG,
+      .offset = FIELD(abort_uploads),
+      .no_env = true,
+      .group = OPT_GROUP_ACTION,
+      .help = "end the uploads and free their space",
+      .doc = "End every upload that is listed, whoever began it. What its parts hold is gone, and "
+             "a transfer that still works on it has to begin that object again." },
+    { .name = "older-than",
+      .type = OPT_STRING,
+      .offset = FIELD(older_than),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "AGE",
+      .help = "only uploads begun longer ago: 30m, 12h, 7d",
+      .doc = "Only list, or end, uploads that were begun at least so long ago: a number of seconds "
+             "s, minutes m, hours h, days d or weeks w." },
+    { 0 },
+};
+
 const struct opt rows_crawl[] = {
     { .name = "crawlers",
       .type = OPT_COUNT,

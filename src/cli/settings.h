@@ -3,6 +3,8 @@
  * argv, the environment or the program text. Threads: read-only after the parse. */
 #pragma once
 
+#include "store/store.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +72,11 @@ struct settings {
     uint64_t retries;             /* tries after the first */
     uint64_t memory_bytes;        /* of the slab pool */
     uint64_t bwlimit_bytes_per_s; /* 0 = none */
+
+    /* how the store is reached: --endpoint-url --profile --region --storage-class --acl */
+    struct store_access access;
+    bool abort_uploads;
+    const char *older_than; /* NULL = not given */
 
     /* output */
     enum setting_switch progress;

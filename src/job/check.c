@@ -393,7 +393,8 @@ static int open_ends(struct check *check, struct err *err)
         const struct source_options source = { 0 };
         const struct object_set_options objects = { .keep_name = spec->keep_name,
                                                     .one_name = spec->one_name,
-                                                    .stop = check->options.stop };
+                                                    .stop = check->options.stop,
+                                                    .access = spec->access };
         if (source_set_open(&check->sources, target, 1, &source, err) < 0)
             return -1;
         return object_set_open(&check->objects, spec->sources, spec->source_count, &objects, err);
@@ -403,7 +404,8 @@ static int open_ends(struct check *check, struct err *err)
                                            .one_name = spec->one_name };
     if (source_set_open(&check->sources, spec->sources, spec->source_count, &source, err) < 0)
         return -1;
-    if (store_open_location(&check->store, spec->dest, false, check->options.stop, err) < 0)
+    const struct store_options opening = { .stop = check->options.stop, .access = spec->access };
+    if (store_open_location(&check->store, spec->dest, &opening, err) < 0)
         return -1;
     if (!check->store->limits.keeps_data)
         return err_set(err, ERR_USAGE, "'%s' keeps nothing that could be checked", spec->dest);

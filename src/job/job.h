@@ -29,6 +29,7 @@ struct job_spec {
     uint32_t digests; /* set of digest_kind, beside CRC64NVME */
     struct store_meta *meta;
     size_t meta_count;
+    struct store_access access; /* the strings are the spec's */
 };
 void job_spec_done(struct job_spec *spec);
 void job_spec_copy(struct job_spec *to, const struct job_spec *from);

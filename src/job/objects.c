@@ -8,27 +8,26 @@
 #include "store/location.h"
 
 static int open_place(struct store **ret_store, const struct location *location, const char *path,
-                      bool create, const struct stop *stop, struct err *err)
+                      const struct store_options *options, struct err *err)
 {
     const char *scheme = strcmp(location->scheme, "path") == 0 ? "file" : location->scheme;
     const struct store_driver *driver = store_driver_by_scheme(scheme);
     if (driver == NULL)
         return err_set(err, ERR_USAGE, "no driver for '%s'", location->text);
-    const struct store_options options = { .stop = stop, .create = create };
-    return driver->open(ret_store, path, &options, err);
+    return driver->open(ret_store, path, options, err);
 }
 
-int store_open_location(struct store **ret_store, const char *text, bool create,
-                        const struct stop *stop, struct err *err)
+int store_open_location(struct store **ret_store, const char *text,
+                        const struct store_options *options, struct err *err)
 {
     SCOPED(location) struct location location = { 0 };
     if (location_parse(&location, text, err) < 0)
         return -1;
-    return open_place(ret_store, &location, location.path, create, stop, err);
+    return open_place(ret_store, &location, location.path, options, err);
 }
 
-int store_open_parent(struct store **ret_store, const char *text, bool create,
-                      const struct stop *stop, char **ret_name, struct err *err)
+int store_open_parent(struct store **ret_store, const char *text,
+                      const struct store_options *options, char **ret_name, struct err *err)
 {
     SCOPED(location) struct location location = { 0 };
     if (location_parse(&location, text, err) < 0)
@@ -43,7 +42,7 @@ int store_open_parent(struct store **ret_store, const char *text, bool create,
     char *name = mem_string(slash + 1);
     /* "/a" lies in "/". */
     buf_cut(&parent, slash == parent.data ? 1 : (size_t)(slash - parent.data));
-    if (open_place(ret_store, &location, parent.data, create, stop, err) < 0) {
+    if (open_place(ret_store, &location, parent.data, options, err) < 0) {
         mem_release(name);
         return -1;
     }
@@ -52,15 +51,15 @@ int store_open_parent(struct store **ret_store, const char *text, bool create,
 }
 
 /* Is the location one object? 1 and *root filled, 0 when there is none of that name, -1. */
-static int try_object(struct object_root *root, const char *location, const struct stop *stop,
-                      struct err *err)
+static int try_object(struct object_root *root, const char *location,
+                      const struct store_options *options, struct err *err)
 {
     const size_t len = strlen(location);
     if (len == 0 || location[len - 1] == '/')
         return 0;
     struct err why = { 0 };
     char *name = NULL;
-    if (store_open_parent(&root->store, location, false, stop, &name, &why) < 0)
+    if (store_open_parent(&root->store, location, options, &name, &why) < 0)
         return 0; /* opening the location itself says what is wrong */
     struct object object = { 0 };
     if (root->store->driver->head(root->store, name, &object, &why) == 0) {
@@ -77,14 +76,14 @@ static int try_object(struct object_root *root, const char *location, const stru
     return err_at(err, "'%s'", location);
 }
 
-static int open_root(struct object_root *root, const char *location, const struct stop *stop,
-                     struct err *err)
+static int open_root(struct object_root *root, const char *location,
+                     const struct store_options *options, struct err *err)
 {
     *root = (struct object_root){ .location = mem_string(location) };
-    const int found = try_object(root, location, stop, err);
+    const int found = try_object(root, location, options, err);
     if (found != 0)
         return found < 0 ? -1 : 0;
-    if (store_open_location(&root->store, location, false, stop, err) < 0) {
+    if (store_open_location(&root->store, location, options, err) < 0) {
         root->store = NULL;
         return err_at(err, "'%s'", location);
     }
@@ -142,10 +141,11 @@ static int name_roots(struct object_set *set, const struct object_set_options *o
 int object_set_open(struct object_set *set, char *const *locations, size_t count,
                     const struct object_set_options *options, struct err *err)
 {
+    const struct store_options opening = { .stop = options->stop, .access = options->access };
     *set = (struct object_set){ .roots = mem_alloc(count * sizeof *set->roots) };
     for (size_t i = 0; i < count; i++) {
         set->count++;
-        if (open_root(&set->roots[i], locations[i], options->stop, err) < 0)
+        if (open_root(&set->roots[i], locations[i], &opening, err) < 0)
             goto fail;
     }
     if (name_roots(set, options, err) == 0)

@@ -23,6 +23,7 @@ struct object_set_options {
     bool keep_name;
     const char *one_name; /* --to: a single object is to have this name */
     const struct stop *stop;
+    struct store_access access;
 };
 /* ERR_ABSENT when a location holds nothing, ERR_USAGE when two have the same name. */
 CHECKED int object_set_open(struct object_set *set, char *const *locations, size_t count,
@@ -33,8 +34,9 @@ const struct object_root *object_set_find(const struct object_set *set, const ch
                                           const char **ret_key);
 
 /* Open the place that a location names as a store: its root is the location itself. */
-CHECKED int store_open_location(struct store **ret_store, const char *location, bool create,
-                                const struct stop *stop, struct err *err);
+CHECKED int store_open_location(struct store **ret_store, const char *location,
+                                const struct store_options *options, struct err *err);
 /* Open the place above it, and say its last component: for a single object. */
-CHECKED int store_open_parent(struct store **ret_store, const char *location, bool create,
-                              const struct stop *stop, char **ret_name, struct err *err);
+CHECKED int store_open_parent(struct store **ret_store, const char *location,
+                              const struct store_options *options, char **ret_name,
+                              struct err *err);

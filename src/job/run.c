@@ -30,7 +30,10 @@ static int open_put(struct run *run, struct err *err)
                                             .one_name = spec->one_name };
     if (source_set_open(&run->sources, spec->sources, spec->source_count, &options, err) < 0)
         return -1;
-    if (store_open_location(&run->store, spec->dest, true, run->stop, err) < 0)
+    const struct store_options opening = { .stop = run->stop,
+                                           .create = true,
+                                           .access = spec->access };
+    if (store_open_location(&run->store, spec->dest, &opening, err) < 0)
         return -1;
     const struct store_limits *limits = &run->store->limits;
     run->large_bytes = limits->min_part_bytes == 0 ? UINT64_MAX : 2 * limits->part_bytes;
@@ -52,7 +55,8 @@ static int open_get(struct run *run, struct err *err)
         return err_at(err, "target directory");
     const struct object_set_options objects = { .keep_name = spec->keep_name,
                                                 .one_name = spec->one_name,
-                                                .stop = run->stop };
+                                                .stop = run->stop,
+                                                .access = spec->access };
     if (object_set_open(&run->objects, spec->sources, spec->source_count, &objects, err) < 0)
         return -1;
     for (size_t i = 0; i < run->objects.count; i++)

@@ -6,6 +6,10 @@
 
 #include <ctype.h>
 
+#define ACCESS_COUNT 5
+static const char *const access_names[ACCESS_COUNT] = { "endpoint-url", "profile", "region",
+                                                        "storage-class", "acl" };
+
 static void percent_add(struct buf *out, const char *text)
 {
     for (; *text != '\0'; text++) {
@@ -53,6 +57,16 @@ static void write_text(struct buf *out, const char *key, const char *value)
     buf_add_char(out, '\n');
 }
 
+/* How the store is reached, under the names of its options. */
+static void access_fields(struct store_access *access, const char **fields[ACCESS_COUNT])
+{
+    fields[0] = &access->endpoint_url;
+    fields[1] = &access->profile;
+    fields[2] = &access->region;
+    fields[3] = &access->storage_class;
+    fields[4] = &access->acl;
+}
+
 void job_spec_write(const struct job_spec *spec, struct buf *out)
 {
     write_text(out, "direction", spec->direction == JOB_PUT ? "put" : "get");
@@ -67,6 +81,11 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
                spec->immutable);
     buf_printf(out, "overwrite=%d\nglob=%d\nlinks=%d\ndigests=%u\n", spec->overwrite, spec->glob,
                (int)spec->links, spec->digests);
+    struct store_access access = spec->access;
+    const char **fields[ACCESS_COUNT];
+    access_fields(&access, fields);
+    for (size_t i = 0; i < ACCESS_COUNT; i++)
+        write_text(out, access_names[i], *fields[i]);
     for (size_t i = 0; i < spec->meta_count; i++) {
         write_text(out, "meta-name", spec->meta[i].name);
         write_text(out, "meta-value", spec->meta[i].value);
@@ -120,6 +139,19 @@ static int take_meta(struct job_spec *spec, const char *key, const char *value)
     return 0;
 }
 
+static bool take_access(struct job_spec *spec, const char *key, const char *value)
+{
+    const char **fields[ACCESS_COUNT];
+    access_fields(&spec->access, fields);
+    for (size_t i = 0; i < ACCESS_COUNT; i++)
+        if (strcmp(key, access_names[i]) == 0) {
+            mem_release(*fields[i]);
+            *fields[i] = mem_string(value);
+            return true;
+        }
+    return false;
+}
+
 static int take_line(struct job_spec *spec, const char *key, const char *value)
 {
     if (strcmp(key, "direction") == 0) {
@@ -139,7 +171,7 @@ static int take_line(struct job_spec *spec, const char *key, const char *value)
         set_text(&spec->files_from, value);
     else if (strncmp(key, "meta-", 5) == 0)
         return take_meta(spec, key, value);
-    else
+    else if (!take_access(spec, key, value))
         return take_number(spec, key, value);
     return 0;
 }
@@ -199,6 +231,10 @@ void job_spec_done(struct job_spec *spec)
     mem_release(spec->one_name);
     mem_release(spec->filter);
     mem_release(spec->files_from);
+    const char **fields[ACCESS_COUNT];
+    access_fields(&spec->access, fields);
+    for (size_t i = 0; i < ACCESS_COUNT; i++)
+        mem_release(*fields[i]);
     *spec = (struct job_spec){ 0 };
 }
 
@@ -255,6 +291,11 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "--links", a->links == b->links },
         { "--digest", a->digests == b->digests },
         { "--metadata", same_meta(a, b) },
+        { "--endpoint-url", same_text(a->access.endpoint_url, b->access.endpoint_url) },
+        { "--profile", same_text(a->access.profile, b->access.profile) },
+        { "--region", same_text(a->access.region, b->access.region) },
+        { "--storage-class", same_text(a->access.storage_class, b->access.storage_class) },
+        { "--acl", same_text(a->access.acl, b->access.acl) },
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         if (!checks[i].same)

@@ -187,9 +187,33 @@ static void test_units_span_shows_two_units(void **state)
     assert_string_equal(units_span(INT64_MAX, text), "106751d23h");
 }
 
+static void test_spans_are_seconds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t seconds;
+    } good[] = { { "90", 90 },     { "90s", 90 },     { "30m", 1800 },
+                 { "12h", 43200 }, { "7d", 604800 }, { "2w", 1209600 } };
+    static const char *const bad[] = { "", "d", "-1d", "1x", "1dd", " 1d", "99999999999d" };
+    struct err err = { 0 };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        uint64_t seconds = 0;
+        assert_int_equal(units_parse_span(&seconds, good[i].text, &err), 0);
+        assert_int_equal(seconds, good[i].seconds);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint64_t seconds = 0;
+        err_clear(&err);
+        assert_int_equal(units_parse_span(&seconds, bad[i], &err), -1);
+        assert_int_equal(err.kind, ERR_USAGE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spans_are_seconds),
         cmocka_unit_test(test_units_parse_bytes_takes_powers_of_1024_and_of_1000),
         cmocka_unit_test(test_units_parse_bytes_takes_fractions_of_a_unit),
         cmocka_unit_test(test_units_parse_bytes_refuses_what_is_not_a_size),

@@ -136,7 +136,7 @@ static void test_parent_of_a_location_and_its_last_name(void **state)
     struct err err = { 0 };
     char *name = NULL;
     assert_int_equal(
-        store_open_parent(&store, scratch_path(&scratch, "y/a"), false, NULL, &name, &err), 0);
+        store_open_parent(&store, scratch_path(&scratch, "y/a"), NULL, &name, &err), 0);
     assert_string_equal(name, "a");
     struct object object = { 0 };
     assert_int_equal(store->driver->head(store, "a", &object, &err), 0);
@@ -144,10 +144,10 @@ static void test_parent_of_a_location_and_its_last_name(void **state)
     object_done(&object);
     store->driver->close(store);
     mem_release(name);
-    assert_int_equal(store_open_parent(&store, "file:/", false, NULL, &name, &err), -1);
+    assert_int_equal(store_open_parent(&store, "file:/", NULL, &name, &err), -1);
     assert_int_equal(err.kind, ERR_USAGE);
     err_clear(&err);
-    assert_int_equal(store_open_parent(&store, "/tmp", false, NULL, &name, &err), 0);
+    assert_int_equal(store_open_parent(&store, "/tmp", NULL, &name, &err), 0);
     assert_string_equal(name, "tmp");
     store->driver->close(store);
     mem_release(name);

@@ -51,7 +51,8 @@ static void open_ends(void)
     snprintf(src, sizeof src, "%s/src", scratch.path);
     recorded_job(&job, scratch_path(&scratch, "job"), src, scratch_path(&scratch, "dest"));
     assert_int_equal(source_set_open(&sources, (char *[]){ src }, 1, &plain, &err), 0);
-    assert_int_equal(store_open_location(&store, scratch_path(&scratch, "dest"), true, NULL, &err),
+    assert_int_equal(store_open_location(&store, scratch_path(&scratch, "dest"),
+                                         &(struct store_options){ .create = true }, &err),
                      0);
 }
 

@@ -1,0 +1,48 @@
+#include "cli/command.h"
+
+#include "base/ban.h"
+#include "base/scope.h"
+#include "cli/rows.h"
+#include "store/location.h"
+
+static int make(const struct settings *settings, const char *text, struct err *err)
+{
+    SCOPED(location) struct location location = { 0 };
+    if (location_parse(&location, text, err) < 0)
+        return -1;
+    if (location_is_local(&location)) {
+        err_set(err, ERR_USAGE, "'%s' is a directory, not a bucket", text);
+        return err_hint(err, "lade put makes directories as it needs them");
+    }
+    const struct store_driver *driver = store_driver_by_scheme(location.scheme);
+    const struct store_options options = { .make_bucket = true, .access = settings->access };
+    struct store *store = NULL;
+    if (driver->open(&store, location.path, &options, err) < 0)
+        return -1;
+    driver->close(store);
+    return 0;
+}
+
+static int run(const struct settings *settings, char **operands, size_t operand_count,
+               struct err *err)
+{
+    for (size_t i = 0; i < operand_count; i++)
+        if (make(settings, operands[i], err) < 0)
+            return err_at(err, "make '%s'", operands[i]);
+    return EXIT_DONE;
+}
+
+const struct command cmd_mb = {
+    .name = "mb",
+    .synopsis = { "s3://BUCKET..." },
+    .summary = "make buckets",
+    .operand_min = 1,
+    .operand_max = COMMAND_OPERANDS_ANY,
+    .tables = { rows_access, rows_common },
+    .examples = {
+        { "Make a bucket", "lade mb s3://run7" },
+        { "The same on another server", "lade mb --endpoint-url https://a3s.fi s3://run7" },
+    },
+    .prose = "mb.md",
+    .run = run,
+};
