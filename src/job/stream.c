@@ -4,7 +4,12 @@
 #include "base/dirlist.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "job/result.h"
+
+#define HEAD_FIRST_NS (200 * NS_PER_MS)
+#define HEAD_MOST_NS (4 * NS_PER_S)
 
 enum stream_kind { STREAM_CRAWL, STREAM_OBJECTS, STREAM_RECORD };
 
@@ -37,6 +42,10 @@ struct stream {
     bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
     bool ended;
     struct stream_item ahead;
+
+    struct buf mapped;    /* stream_of_store(): the key that was asked for, as the store has it */
+    struct object sought; /* found by it */
+    struct stream_item sought_item;
 };
 
 static struct stream *stream_new(enum stream_kind kind, const char *start_after)
@@ -98,11 +107,34 @@ int stream_of_objects(struct stream **ret_stream, const struct object_set *objec
     return 0;
 }
 
+/* A name that the store writes in another way is at another place in its listing: begin where both
+ * are still the same, which is before either. */
+static void safe_start(struct store *store, const char *start_after, struct buf *ret_after)
+{
+    SCOPED(buf) struct buf mapped = { 0 };
+    struct err refused = { 0 };
+    if (start_after == NULL)
+        return;
+    if (store->driver->map_key(store, start_after, &mapped, &refused) < 0)
+        buf_clear(&mapped);
+    size_t same = 0;
+    while (same < mapped.len && start_after[same] == mapped.data[same])
+        same++;
+    /* Whole characters, unless all of it is the same. */
+    if (start_after[same] != '\0')
+        while (same != 0 && (unsigned char)start_after[same - 1] >= 0x80)
+            same--;
+    buf_add(ret_after, start_after, same);
+}
+
 int stream_of_store(struct stream **ret_stream, struct store *store, const char *start_after,
                     struct err *err)
 {
     (void)err;
-    struct stream *stream = stream_new(STREAM_OBJECTS, start_after);
+    SCOPED(buf) struct buf after = { 0 };
+    safe_start(store, start_after, &after);
+    struct stream *stream =
+        stream_new(STREAM_OBJECTS, start_after != NULL ? buf_text(&after) : NULL);
     static char none[] = "";
     stream->own_root = (struct object_root){ .store = store, .name = none, .location = none };
     stream->own = (struct object_set){ .roots = &stream->own_root, .count = 1 };
@@ -127,6 +159,20 @@ static enum entry_kind kind_of_object(const struct object *object)
     return ends_with(key, object->key.len, LINK_SUFFIX) ? ENTRY_LINK : ENTRY_FILE;
 }
 
+static void item_of(const struct object *object, struct stream_item *item)
+{
+    *item = (struct stream_item){ .kind = kind_of_object(object),
+                                  .mode = object->attr.mode,
+                                  .uid = object->attr.uid,
+                                  .gid = object->attr.gid,
+                                  .size_bytes = object->size_bytes,
+                                  .mtime_ns = object->attr.mtime_ns,
+                                  .has_attr = (object->attr.have & ATTR_MTIME) != 0,
+                                  .etag = object->etag };
+    if (item->kind == ENTRY_DIR)
+        item->size_bytes = 0;
+}
+
 static void item_from_object(struct stream *stream, const struct object_root *root,
                              struct stream_item *item)
 {
@@ -137,19 +183,9 @@ static void item_from_object(struct stream *stream, const struct object_root *ro
         buf_add_char(&stream->name, '/');
     if (root->key == NULL)
         buf_add(&stream->name, buf_text(&object->key), object->key.len);
-    *item = (struct stream_item){ .key = buf_text(&stream->name),
-                                  .name = buf_text(&stream->name),
-                                  .name_len = (uint32_t)stream->name.len,
-                                  .kind = kind_of_object(object),
-                                  .mode = object->attr.mode,
-                                  .uid = object->attr.uid,
-                                  .gid = object->attr.gid,
-                                  .size_bytes = object->size_bytes,
-                                  .mtime_ns = object->attr.mtime_ns,
-                                  .has_attr = (object->attr.have & ATTR_MTIME) != 0,
-                                  .etag = object->etag };
-    if (item->kind == ENTRY_DIR)
-        item->size_bytes = 0;
+    item_of(object, item);
+    item->key = item->name = buf_text(&stream->name);
+    item->name_len = (uint32_t)stream->name.len;
 }
 
 /* Where to start in a root, when the tree is to be continued behind start_after; false: all passed.
@@ -351,9 +387,46 @@ int stream_next(struct stream *stream, struct stream_item *ret_item, struct err 
     }
 }
 
+/* A store may write a name in another way, and then it is listed at another place than where the
+ * crawl has it. Such names are few: each is asked for by itself. 1 when the key is one of them. */
+static bool is_mapped(struct stream *stream, const char *key)
+{
+    struct store *store = stream->own_root.store;
+    struct err refused = { 0 }; /* a key that the store cannot have is not in the listing either */
+    return stream->kind == STREAM_OBJECTS && store != NULL &&
+           store->driver->map_key(store, key, &stream->mapped, &refused) == 0 &&
+           strcmp(stream->mapped.data, key) != 0;
+}
+
+static int seek_mapped(struct stream *stream, struct stream_item **ret_item, struct err *err)
+{
+    struct store *store = stream->own_root.store;
+    struct err why = { 0 };
+    int64_t span_ns = HEAD_FIRST_NS;
+    while (store->driver->head(store, stream->mapped.data, &stream->sought, &why) < 0) {
+        if (why.kind == ERR_ABSENT)
+            return 0;
+        if (!err_trait(why.kind)->retry || span_ns > HEAD_MOST_NS) {
+            *err = why;
+            return -1;
+        }
+        err_clear(&why);
+        if (stop_sleep(NULL, span_ns, err) < 0)
+            return -1;
+        span_ns *= 2;
+    }
+    item_of(&stream->sought, &stream->sought_item);
+    stream->sought_item.key = stream->sought_item.name = stream->mapped.data;
+    stream->sought_item.name_len = (uint32_t)stream->mapped.len;
+    *ret_item = &stream->sought_item;
+    return 1;
+}
+
 int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
                 struct err *err)
 {
+    if (is_mapped(stream, key))
+        return seek_mapped(stream, ret_item, err);
     for (;;) {
         if (!stream->seeking) {
             if (stream->ended)
@@ -389,6 +462,8 @@ void stream_close(struct stream *stream)
     if (stream->list != NULL)
         stream->objects->roots[stream->root].store->driver->list_close(stream->list);
     object_done(&stream->object);
+    object_done(&stream->sought);
+    buf_done(&stream->mapped);
     buf_done(&stream->name);
     if (stream->kind == STREAM_RECORD) {
         if (stream->open)

@@ -202,6 +202,20 @@ static int send_complete(struct s3_store *store, const struct store_put *put,
     return 0;
 }
 
+/* The gateway calls the commit of an upload that is gone an error of its own. */
+static bool is_gone(struct s3_store *store, const char *key, const struct token *token)
+{
+    SCOPED(buf) struct buf query = { 0 };
+    SCOPED(buf) struct buf whole = { 0 };
+    SCOPED(http_reply) struct http_reply reply = { 0 };
+    struct err why = { 0 };
+    add_upload_id(&query, token->id);
+    const struct s3_call call = { .method = "GET",
+                                  .key = s3_whole_key(store, key, &whole),
+                                  .query = query.data };
+    return s3_do(store, &call, &reply, &why) < 0 && why.kind == ERR_ABSENT;
+}
+
 /* Is the object there, and is it the one of this upload? */
 static bool is_committed(struct s3_store *store, const char *key, const struct token *token,
                          struct store_result *ret_result)
@@ -238,6 +252,10 @@ int s3_commit(struct store *base, const struct store_put *put, const char *token
         if (err->http == 412) {
             err_clear(err);
             return err_set(err, ERR_CONFLICT, "'%s' is there already", put->key);
+        }
+        if (err->kind == ERR_SERVER && is_gone(store, put->key, &token)) {
+            err_clear(err);
+            return err_set(err, ERR_ABSENT, "the upload is not there any more");
         }
         return -1;
     }
