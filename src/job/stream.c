@@ -1,10 +1,10 @@
 #include "job/stream.h"
 
 #include "base/ban.h"
+#include "base/clock.h"
 #include "base/dirlist.h"
 #include "base/mem.h"
 #include "base/scope.h"
-#include "base/clock.h"
 #include "base/thread.h"
 #include "job/result.h"
 
@@ -236,7 +236,8 @@ static int next_object(struct stream *stream, struct stream_item *ret_item, stru
         const struct object_root *root = &stream->objects->roots[stream->root];
         const int got = next_in_root(stream, root, err);
         if (got < 0)
-            return err_at(err, "list '%s'", root->location);
+            return root->location[0] != '\0' ? err_at(err, "list '%s'", root->location)
+                                             : err_at(err, "list the destination");
         if (got == 0) {
             if (stream->list != NULL)
                 root->store->driver->list_close(stream->list);

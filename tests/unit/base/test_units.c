@@ -193,7 +193,7 @@ static void test_spans_are_seconds(void **state)
     static const struct {
         const char *text;
         uint64_t seconds;
-    } good[] = { { "90", 90 },     { "90s", 90 },     { "30m", 1800 },
+    } good[] = { { "90", 90 },     { "90s", 90 },    { "30m", 1800 },
                  { "12h", 43200 }, { "7d", 604800 }, { "2w", 1209600 } };
     static const char *const bad[] = { "", "d", "-1d", "1x", "1dd", " 1d", "99999999999d" };
     struct err err = { 0 };
