@@ -381,6 +381,9 @@ static int settle(const struct exchange *exchange, int code, struct err *err)
     }
     /* A refusal that was followed by a reset is still a refusal. */
     const bool is_refused = exchange->reply->is_early && exchange->reply->status >= 300;
+    /* libcurl takes a head that ends in the middle for a whole one. */
+    if (code == CURLE_OK && !exchange->head.is_over)
+        code = CURLE_PARTIAL_FILE;
     return code == CURLE_OK || is_refused ? 0 : tell_fault(exchange, code, err);
 }
 

@@ -1,11 +1,13 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/scope.h"
 #include "http/http_internal.h"
 
 #include <curl/curl.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 /* How long a silent connection is waited for before the stop flag is looked at again. */
 #define WATCH_MS 100
 #define STALL_BYTES_PER_S 1024
+#define SALVAGE_BYTES_MAX ((size_t)64 * 1024)
 #define REPLY_BYTES_MAX ((uint64_t)1024 * 1024)
 
 static int socket_of(const struct exchange *exchange)
@@ -196,10 +199,45 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     return fd;
 }
 
+/* What the other end said before it reset the connection still waits in a plain socket, though
+ * sending into it failed: a refusal is not to be lost. */
+static void salvage_answer(struct exchange *exchange, int fd)
+{
+    char bytes[4096];
+    SCOPED(buf) struct buf text = { 0 };
+    ssize_t got = 0;
+    while (text.len < SALVAGE_BYTES_MAX && (got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+        buf_add(&text, bytes, (size_t)got);
+    const char *at = buf_text(&text);
+    const char *end = at + text.len;
+    while (!exchange->head.is_over) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        struct err ignored = { 0 };
+        if (line_end == NULL ||
+            head_add_line(&exchange->head, at, (size_t)(line_end + 1 - at), &ignored) < 0)
+            return;
+        at = line_end + 1;
+    }
+    exchange->received_bytes += text.len;
+    exchange->first_byte_ns = clock_monotonic_ns();
+    if (http_reply_header(exchange->reply, "transfer-encoding") == NULL)
+        buf_add(&exchange->reply->body, at, (size_t)(end - at));
+}
+
+/* Sending a body broke off, and no answer was read that would say why. */
+static bool may_hold_answer(const struct exchange *exchange)
+{
+    return exchange != NULL && exchange->body != NULL && exchange->starts > 0 &&
+           exchange->head.status < 200 && exchange->cause->kind == ERR_NONE &&
+           strncasecmp(exchange->request->url, "http:", 5) == 0;
+}
+
 /* A socket that is closed before it was connected belongs to an address that does not answer. */
 static int on_close_socket(void *arg, curl_socket_t fd)
 {
     struct line *line = arg;
+    if (may_hold_answer(line->exchange))
+        salvage_answer(line->exchange, fd);
     for (size_t i = 0; i < LINE_OPENING_MAX; i++) {
         if (line->opening[i].fd != fd)
             continue;
