@@ -245,6 +245,7 @@ static int set_request(struct exchange *exchange, struct err *err)
     CURL *easy = exchange->line->easy;
     const struct http_request *request = exchange->request;
     struct body *body = request->body;
+    exchange->is_tls = strncasecmp(request->url, "https:", 6) == 0;
     if (body != NULL && body->done_bytes != 0)
         body_rewind(body);
     const void *small = NULL;

@@ -53,7 +53,8 @@ struct http_reply {
     bool is_sent;   /* part of the request left this machine: it may have been carried out */
     bool is_resent; /* sent again on a fresh connection, as the kept one broke before any answer:
                      * it may have been carried out before the answered one was */
-    bool is_early;  /* answered before the body was sent whole; reply->body may be cut */
+    /* Over TLS such an answer is lost when the server resets at once: that is ERR_NET. */
+    bool is_early;         /* answered before the body was sent whole; reply->body may be cut */
     int64_t round_trip_ns; /* from the last request byte to the first answer byte */
     struct buf headers;    /* name NUL value NUL ..., names in lower case, of the final answer */
     struct buf body;       /* errors, and everything without a sink; NUL-terminated */

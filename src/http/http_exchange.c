@@ -7,7 +7,6 @@
 #include <curl/curl.h>
 #include <linux/sockios.h>
 #include <poll.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +14,9 @@
 /* How long a silent connection is waited for before the stop flag is looked at again. */
 #define WATCH_MS 100
 #define STALL_BYTES_PER_S 1024
+/* What is sent over TLS between two looks for an early answer: after a failure it cannot be read
+ * any more, as it can from a plain socket. */
+#define TLS_PIECE_BYTES ((size_t)128 * 1024)
 #define SALVAGE_BYTES_MAX ((size_t)64 * 1024)
 #define REPLY_BYTES_MAX ((uint64_t)1024 * 1024)
 
@@ -49,7 +51,9 @@ static int refill(struct exchange *exchange)
 static size_t on_read(char *out, size_t size, size_t count, void *arg)
 {
     struct exchange *exchange = ((struct line *)arg)->exchange;
-    const size_t room = size * count;
+    size_t room = size * count;
+    if (exchange->is_tls && room > TLS_PIECE_BYTES)
+        room = TLS_PIECE_BYTES;
     size_t done = 0;
     while (done < room) {
         if (exchange->pending_bytes == 0 && refill(exchange) < 0)
@@ -228,8 +232,7 @@ static void salvage_answer(struct exchange *exchange, int fd)
 static bool may_hold_answer(const struct exchange *exchange)
 {
     return exchange != NULL && exchange->body != NULL && exchange->starts > 0 &&
-           exchange->head.status < 200 && exchange->cause->kind == ERR_NONE &&
-           strncasecmp(exchange->request->url, "http:", 5) == 0;
+           exchange->head.status < 200 && exchange->cause->kind == ERR_NONE && !exchange->is_tls;
 }
 
 /* A socket that is closed before it was connected belongs to an address that does not answer. */
