@@ -333,7 +333,9 @@ static bool is_stalled(struct watch *watch, const struct exchange *exchange)
     watch->away_ns = away_ns;
     const int64_t moved_bytes = moved_by(exchange);
     const int64_t enough = watch->limit_ns / NS_PER_MS * STALL_BYTES_PER_S / 1000;
-    if (exchange->starts == 0 || moved_bytes - watch->moved_bytes >= enough) {
+    /* libcurl starts over by itself when a kept connection was closed: the count then goes back. */
+    const bool is_new = exchange->starts == 0 || moved_bytes < watch->moved_bytes;
+    if (is_new || moved_bytes - watch->moved_bytes >= enough) {
         watch->span_ns = 0;
         watch->moved_bytes = moved_bytes;
         return false;

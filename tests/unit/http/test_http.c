@@ -429,6 +429,19 @@ static void test_http_gives_an_answer_that_came_before_the_body_was_sent(void **
     mem_free(bytes);
 }
 
+static void test_http_does_not_believe_a_success_that_came_too_early(void **state)
+{
+    (void)state;
+    const struct step steps[] = { { .kind = STEP_EARLY, .answer = OK_EMPTY, .no_continue = true } };
+    SCOPED(pair) struct pair pair;
+    pair_open(&pair, steps, 1, NULL);
+    const size_t size = 24 * 1024 * 1024;
+    char *bytes = some_bytes(size);
+    assert_int_equal(send_memory(&pair, "PUT", bytes, size), -1);
+    assert_int_equal(pair.err.kind, ERR_NET);
+    mem_free(bytes);
+}
+
 static void test_http_finds_that_an_answer_was_cut_off(void **state)
 {
     (void)state;
@@ -527,6 +540,7 @@ static void test_http_sends_again_when_a_kept_connection_had_been_closed(void **
             assert_int_equal(send_memory(&pair, "PUT", bytes, sizes[i]), 0);
             assert_int_equal(pair.reply.status, 200);
             assert_true(pair.reply.is_resent);
+            assert_false(pair.reply.is_early);
             server_stop(&pair.server);
             assert_int_equal(pair.server.served_count, 3);
             assert_int_equal(pair.server.served[1].connection, 1);
@@ -866,6 +880,7 @@ int main(void)
         cmocka_unit_test(test_http_reads_chunked_answers_and_skips_interim_ones),
         cmocka_unit_test(test_http_does_not_follow_a_redirect),
         cmocka_unit_test(test_http_gives_an_answer_that_came_before_the_body_was_sent),
+        cmocka_unit_test(test_http_does_not_believe_a_success_that_came_too_early),
         cmocka_unit_test(test_http_finds_that_an_answer_was_cut_off),
         cmocka_unit_test(test_http_refuses_what_is_too_long),
         cmocka_unit_test(test_http_refuses_what_is_not_http),
