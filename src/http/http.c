@@ -245,6 +245,7 @@ static int set_request(struct exchange *exchange, struct err *err)
     CURL *easy = exchange->line->easy;
     const struct http_request *request = exchange->request;
     struct body *body = request->body;
+    exchange->is_tls = strncasecmp(request->url, "https:", 6) == 0;
     if (body != NULL && body->done_bytes != 0)
         body_rewind(body);
     const void *small = NULL;
@@ -346,10 +347,8 @@ static void note_expect(const struct exchange *exchange)
 static void fill_reply(const struct exchange *exchange)
 {
     struct http_reply *reply = exchange->reply;
-    long sent_bytes = 0;
-    curl_easy_getinfo(exchange->line->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
     reply->status = exchange->head.status >= 200 ? exchange->head.status : 0;
-    reply->is_sent = sent_bytes > 0 || exchange->starts > 0;
+    reply->is_sent = exchange->starts > 0;
     reply->is_resent = exchange->starts > 1;
     reply->is_early = is_early(exchange);
     if (exchange->first_byte_ns != 0)
@@ -380,7 +379,13 @@ static int settle(const struct exchange *exchange, int code, struct err *err)
         return -1;
     }
     /* A refusal that was followed by a reset is still a refusal. */
-    const bool is_refused = exchange->reply->is_early && exchange->reply->status >= 300;
+    const struct http_reply *reply = exchange->reply;
+    const bool is_refused = reply->is_early && reply->status >= 300;
+    /* libcurl takes a head that ends in the middle for a whole one. */
+    if (code == CURLE_OK && !exchange->head.is_over)
+        code = CURLE_PARTIAL_FILE;
+    if (code == CURLE_OK && reply->is_early && !is_refused)
+        return err_set(err, ERR_NET, "status %d came before the body was sent", reply->status);
     return code == CURLE_OK || is_refused ? 0 : tell_fault(exchange, code, err);
 }
 

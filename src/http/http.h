@@ -50,17 +50,18 @@ struct http_request {
 };
 struct http_reply {
     int status;     /* 0: no answer came */
-    bool is_sent;   /* part of the request left this machine: it may have been carried out */
+    bool is_sent;   /* part of the request may have left this machine, so it may be carried out */
     bool is_resent; /* sent again on a fresh connection, as the kept one broke before any answer:
                      * it may have been carried out before the answered one was */
-    bool is_early;  /* answered before the body was sent whole; reply->body may be cut */
-    int64_t round_trip_ns; /* from the last request byte to the first answer byte */
+    bool is_early;  /* refused (300 and above) before the body was sent whole: reply->body may be
+                     * cut. Over TLS such an answer is lost if the server resets at once: ERR_NET */
+    int64_t round_trip_ns; /* from handing over the last of the request to the first answer byte */
     struct buf headers;    /* name NUL value NUL ..., names in lower case, of the final answer */
     struct buf body;       /* errors, and everything without a sink; NUL-terminated */
 };
-/* 0 when an answer was read whole (or early); `reply` is filled over, also on failure as far as it
- * came, and keeps its memory for the next request. A body that was begun is rewound first. The time
- * that body_next() and sink_write() take does not count as a stall. */
+/* 0 when an answer was read whole, or is_early; `reply` is filled over, also on failure as far as
+ * it came, and keeps its memory for the next request. A body that was begun is rewound first. The
+ * time that body_next() and sink_write() take does not count as a stall. */
 CHECKED int http_do(struct http *http, const struct http_request *request, struct http_reply *reply,
                     struct err *err);
 /* The value of a header (name in lower case) of the reply, NULL when it is not there. */

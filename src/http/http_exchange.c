@@ -1,6 +1,7 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/scope.h"
 #include "http/http_internal.h"
 
 #include <curl/curl.h>
@@ -13,6 +14,10 @@
 /* How long a silent connection is waited for before the stop flag is looked at again. */
 #define WATCH_MS 100
 #define STALL_BYTES_PER_S 1024
+/* What is sent over TLS between two looks for an early answer: after a failure it cannot be read
+ * any more, as it can from a plain socket. */
+#define TLS_PIECE_BYTES ((size_t)128 * 1024)
+#define SALVAGE_BYTES_MAX ((size_t)64 * 1024)
 #define REPLY_BYTES_MAX ((uint64_t)1024 * 1024)
 
 static int socket_of(const struct exchange *exchange)
@@ -46,7 +51,9 @@ static int refill(struct exchange *exchange)
 static size_t on_read(char *out, size_t size, size_t count, void *arg)
 {
     struct exchange *exchange = ((struct line *)arg)->exchange;
-    const size_t room = size * count;
+    size_t room = size * count;
+    if (exchange->is_tls && room > TLS_PIECE_BYTES)
+        room = TLS_PIECE_BYTES;
     size_t done = 0;
     while (done < room) {
         if (exchange->pending_bytes == 0 && refill(exchange) < 0)
@@ -196,10 +203,44 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     return fd;
 }
 
+/* What the other end said before it reset the connection still waits in a plain socket, though
+ * sending into it failed: a refusal is not to be lost. */
+static void salvage_answer(struct exchange *exchange, int fd)
+{
+    char bytes[4096];
+    SCOPED(buf) struct buf text = { 0 };
+    ssize_t got = 0;
+    while (text.len < SALVAGE_BYTES_MAX && (got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+        buf_add(&text, bytes, (size_t)got);
+    const char *at = buf_text(&text);
+    const char *end = at + text.len;
+    while (!exchange->head.is_over) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        struct err ignored = { 0 };
+        if (line_end == NULL ||
+            head_add_line(&exchange->head, at, (size_t)(line_end + 1 - at), &ignored) < 0)
+            return;
+        at = line_end + 1;
+    }
+    exchange->received_bytes += text.len;
+    exchange->first_byte_ns = clock_monotonic_ns();
+    if (http_reply_header(exchange->reply, "transfer-encoding") == NULL)
+        buf_add(&exchange->reply->body, at, (size_t)(end - at));
+}
+
+/* Sending a body broke off, and no answer was read that would say why. */
+static bool may_hold_answer(const struct exchange *exchange)
+{
+    return exchange != NULL && exchange->body != NULL && exchange->starts > 0 &&
+           exchange->head.status < 200 && exchange->cause->kind == ERR_NONE && !exchange->is_tls;
+}
+
 /* A socket that is closed before it was connected belongs to an address that does not answer. */
 static int on_close_socket(void *arg, curl_socket_t fd)
 {
     struct line *line = arg;
+    if (may_hold_answer(line->exchange))
+        salvage_answer(line->exchange, fd);
     for (size_t i = 0; i < LINE_OPENING_MAX; i++) {
         if (line->opening[i].fd != fd)
             continue;
@@ -292,7 +333,9 @@ static bool is_stalled(struct watch *watch, const struct exchange *exchange)
     watch->away_ns = away_ns;
     const int64_t moved_bytes = moved_by(exchange);
     const int64_t enough = watch->limit_ns / NS_PER_MS * STALL_BYTES_PER_S / 1000;
-    if (exchange->starts == 0 || moved_bytes - watch->moved_bytes >= enough) {
+    /* libcurl starts over by itself when a kept connection was closed: the count then goes back. */
+    const bool is_new = exchange->starts == 0 || moved_bytes < watch->moved_bytes;
+    if (is_new || moved_bytes - watch->moved_bytes >= enough) {
         watch->span_ns = 0;
         watch->moved_bytes = moved_bytes;
         return false;

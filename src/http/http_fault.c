@@ -85,6 +85,9 @@ int fault_tell(const struct fault *fault, struct err *err)
     case CURLE_GOT_NOTHING:
         return err_set(err, ERR_NET, "'%.*s' closed the connection without an answer", host.len,
                        host.text);
+    case CURLE_PARTIAL_FILE:
+        return err_set(err, ERR_NET, "the answer of '%.*s' was cut off: %s", host.len, host.text,
+                       message_of(fault));
     case CURLE_OUT_OF_MEMORY:
         return err_set(err, ERR_LOCAL, "out of memory for a connection");
     default:

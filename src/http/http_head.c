@@ -18,7 +18,8 @@ static int parse_status(const char *line, size_t len)
             return 0;
         status = 10 * status + (at[i] - '0');
     }
-    return status >= 100 ? status : 0;
+    const bool is_longer = at + 4 < line + len && at[4] >= '0' && at[4] <= '9';
+    return status >= 100 && !is_longer ? status : 0;
 }
 
 static bool is_blank(char c)

@@ -102,10 +102,11 @@ struct exchange {
     int64_t last_out_ns;   /* when the request, or more of its body, was handed over */
     int64_t first_byte_ns; /* of the final answer; 0 = not yet */
     uint64_t received_bytes;
-    int starts;        /* how often the request was begun on a connection */
-    int passed_over;   /* addresses not tried as they are bad */
-    bool try_all;      /* try those too */
-    bool is_paused;    /* something to read came while there was more to send */
+    int starts;      /* how often the request was begun on a connection */
+    int passed_over; /* addresses not tried as they are bad */
+    bool try_all;    /* try those too */
+    bool is_paused;  /* something to read came while there was more to send */
+    bool is_tls;
     bool is_expecting; /* 100-continue was asked for */
 };
 /* Set the options of a line that hold for all its requests. */

@@ -56,17 +56,15 @@ void sigv4_encode(struct buf *out, const char *bytes, size_t len, bool keep_slas
 /* Without spaces at both ends, and one where there were many. */
 static void add_header_value(struct buf *out, const char *value)
 {
-    const size_t start = out->len;
-    bool is_gap = false;
-    for (const char *at = value; *at != '\0'; at++) {
-        if (*at == ' ' || *at == '\t') {
-            is_gap = true;
-            continue;
-        }
-        if (is_gap && out->len != start)
+    static const char blanks[] = " \t";
+    value += strspn(value, blanks);
+    while (*value != '\0') {
+        const size_t len = strcspn(value, blanks);
+        buf_add(out, value, len);
+        value += len;
+        value += strspn(value, blanks);
+        if (*value != '\0')
             buf_add_char(out, ' ');
-        is_gap = false;
-        buf_add_char(out, *at);
     }
 }
 
