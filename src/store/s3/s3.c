@@ -12,11 +12,11 @@
 
 /* Amazon's rules, and Ceph's: 10,000 parts of 5 MiB to 5 GiB. */
 static const struct store_limits s3_limits = {
-    .max_object_bytes = 5 * 1024 * GIB,
-    .max_put_bytes = 5 * GIB,
-    .min_part_bytes = 5 * MIB,
-    .part_bytes = 8 * MIB,
-    .max_part_bytes = 5 * GIB,
+    .max_object_bytes = UINT64_C(5) * 1024 * GIB,
+    .max_put_bytes = UINT64_C(5) * GIB,
+    .min_part_bytes = UINT64_C(5) * MIB,
+    .part_bytes = UINT64_C(8) * MIB,
+    .max_part_bytes = UINT64_C(5) * GIB,
     .max_parts = 10000,
     .max_key_bytes = S3_KEY_MAX,
     .max_meta_bytes = S3_META_MAX - OWN_META_MAX,

@@ -3,6 +3,8 @@
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
 
+#include <assert.h>
+
 #define AMAZON "amazonaws.com"
 #define FIRST_REGION "us-east-1" /* where Amazon sends those who name none */
 
@@ -98,6 +100,7 @@ int s3_place_parse(struct s3_place *ret_place, const char *path, const char *end
         place.scheme = mem_string("https");
         place.base = mem_string("");
     }
+    assert(place.bucket != NULL && place.scheme != NULL);
     const bool wanted =
         addressing == S3_ADDRESS_VIRTUAL || (addressing == S3_ADDRESS_AUTO && endpoint_url == NULL);
     place.in_host = wanted && fits_in_host(place.bucket, strcmp(place.scheme, "https") == 0);

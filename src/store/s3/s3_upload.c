@@ -96,7 +96,7 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
 {
     (void)offset_bytes;
     struct s3_store *store = s3_store_of(base);
-    struct token token;
+    struct token token = { .id = "" };
     struct s3_load load = { .body = body };
     const bool streams = s3_body_is_long(body);
     if (token_parse(&token, token_text, err) < 0 ||
@@ -235,7 +235,7 @@ int s3_commit(struct store *base, const struct store_put *put, const char *token
               struct err *err)
 {
     struct s3_store *store = s3_store_of(base);
-    struct token token;
+    struct token token = { .id = "" };
     if (token_parse(&token, token_text, err) < 0 || check_parts(&token, parts, count, err) < 0)
         return -1;
     if (put->if_absent && !is_committed(store, put->key, &token, ret_result) &&
@@ -266,7 +266,7 @@ int s3_commit(struct store *base, const struct store_put *put, const char *token
 int s3_abort(struct store *base, const char *key, const char *token_text, struct err *err)
 {
     struct s3_store *store = s3_store_of(base);
-    struct token token;
+    struct token token = { .id = "" };
     SCOPED(buf) struct buf query = { 0 };
     SCOPED(buf) struct buf whole = { 0 };
     SCOPED(http_reply) struct http_reply reply = { 0 };

@@ -56,7 +56,7 @@ static void expect_refused(const char *text, const char *part)
 static void test_unknown_schemes_are_refused(void **state)
 {
     (void)state;
-    expect_refused("gopher:/x", "file:, null:");
+    expect_refused("gopher:/x", "file:, s3:, null:");
     expect_refused("", "empty");
     expect_refused("file:", "no directory");
     expect_refused(":x", "no kind");
