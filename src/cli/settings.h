@@ -52,6 +52,8 @@ struct settings {
     bool one_file_system;
     enum setting_links links;
     bool recursive;
+    bool abort_uploads;
+    const char *older_than; /* NULL = not given */
 
     /* what is done with them */
     bool dry_run;
@@ -75,8 +77,6 @@ struct settings {
 
     /* how the store is reached: --endpoint-url --profile --region --storage-class --acl */
     struct store_access access;
-    bool abort_uploads;
-    const char *older_than; /* NULL = not given */
 
     /* output */
     enum setting_switch progress;

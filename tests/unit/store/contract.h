@@ -11,7 +11,7 @@ struct contract {
     struct store *(*open_again)(void);
 };
 /* cmocka tests, as many as apply to the driver's limits. The number of failures. */
-int contract_run(const struct contract *contract);
+int contract_run(const struct contract *of);
 
 /* ---- also of use to tests of one driver ---- */
 

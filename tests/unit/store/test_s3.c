@@ -20,6 +20,15 @@
 static char path[128];
 static unsigned count;
 
+/* What tests/servers/with set. */
+static const char *from_server(const char *name)
+{
+    const char *value = getenv(name);
+    if (value == NULL)
+        fail_msg("%s is not set", name);
+    return value != NULL ? value : "";
+}
+
 static struct store *open_with(const char *at, const struct store_access *access)
 {
     struct err err = { 0 };
@@ -116,8 +125,8 @@ static void test_missing_bucket_is_named_with_the_way_to_make_it(void **state)
 /* With other credentials than those of the gateway's first user. */
 static enum err_kind probe_as(const char *access_key, const char *secret_key)
 {
-    char *old_access = mem_string(getenv("AWS_ACCESS_KEY_ID"));
-    char *old_secret = mem_string(getenv("AWS_SECRET_ACCESS_KEY"));
+    char *old_access = mem_string(from_server("AWS_ACCESS_KEY_ID"));
+    char *old_secret = mem_string(from_server("AWS_SECRET_ACCESS_KEY"));
     setenv("AWS_ACCESS_KEY_ID", access_key, 1);
     setenv("AWS_SECRET_ACCESS_KEY", secret_key, 1);
     struct err err = { 0 };
@@ -140,9 +149,10 @@ static enum err_kind probe_as(const char *access_key, const char *secret_key)
 static void test_refused_credentials_end_the_run_and_denial_does_not(void **state)
 {
     (void)state;
-    assert_int_equal(probe_as(getenv("RGW_ACCESS_KEY"), "wrong"), ERR_AUTH);
+    assert_int_equal(probe_as(from_server("RGW_ACCESS_KEY"), "wrong"), ERR_AUTH);
     assert_int_equal(probe_as("nobody", "wrong"), ERR_AUTH);
-    assert_int_equal(probe_as(getenv("RGW_ACCESS_KEY2"), getenv("RGW_SECRET_KEY2")), ERR_DENIED);
+    assert_int_equal(probe_as(from_server("RGW_ACCESS_KEY2"), from_server("RGW_SECRET_KEY2")),
+                     ERR_DENIED);
 }
 
 static void test_uploads_are_listed_with_what_they_hold(void **state)
@@ -249,8 +259,8 @@ static void test_set_attr_keeps_the_rest(void **state)
 static void test_over_tls_with_the_bucket_in_the_host(void **state)
 {
     (void)state;
-    const struct store_access access = { .endpoint_url = getenv("RGW_ENDPOINT_TLS") };
-    setenv("AWS_CA_BUNDLE", getenv("RGW_CA"), 1);
+    const struct store_access access = { .endpoint_url = from_server("RGW_ENDPOINT_TLS") };
+    setenv("AWS_CA_BUNDLE", from_server("RGW_CA"), 1);
     struct store *store = open_with("//" BUCKET "/tls", &access);
     contract_put(store, "file", "text");
     contract_expect(store, "file", "text");
