@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CRAWLERS_MAX 64u
@@ -65,7 +66,7 @@ struct crawl {
     struct thread threads[CRAWLERS_MAX];
     uint32_t thread_count; /* guarded by lock */
     uint32_t thread_most;
-    int64_t wall_ns, cpu_ns; /* guarded by lock; of reading, since the last adaptation */
+    int64_t slept_ns, cpu_ns; /* guarded by lock; of reading, since the last adaptation */
 
     struct frame *frames; /* planner only, from here on */
     size_t depth, frames_cap;
@@ -275,11 +276,23 @@ static struct node *take_ahead_locked(struct crawl *crawl)
     return NULL;
 }
 
-static int64_t thread_cpu_ns(void)
+/* How long a thread computed and, as far as it gave the processor up by itself, slept. Time in
+ * which others held the processor counts as neither: on a busy machine more threads would not help.
+ */
+struct thread_times {
+    int64_t wall_ns, cpu_ns;
+    long sleeps;
+};
+
+static struct thread_times thread_times(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return clock_from_timespec_ns(ts);
+    struct rusage usage = { 0 };
+    getrusage(RUSAGE_THREAD, &usage);
+    return (struct thread_times){ .wall_ns = clock_monotonic_ns(),
+                                  .cpu_ns = clock_from_timespec_ns(ts),
+                                  .sleeps = usage.ru_nvcsw };
 }
 
 static void *crawl_thread(void *arg);
@@ -289,10 +302,10 @@ static void *crawl_thread(void *arg);
 static void adapt_locked(struct crawl *crawl)
 {
     /* crawl_close() joins the threads that it has seen. */
-    if (crawl->closing || crawl->wall_ns < ADAPT_NS)
+    if (crawl->closing || crawl->slept_ns + crawl->cpu_ns < ADAPT_NS)
         return;
-    const bool waits = crawl->wall_ns > 2 * crawl->cpu_ns;
-    crawl->wall_ns = crawl->cpu_ns = 0;
+    const bool waits = crawl->slept_ns > crawl->cpu_ns;
+    crawl->slept_ns = crawl->cpu_ns = 0;
     for (uint32_t more = crawl->thread_count; waits && more > 0; more--) {
         if (crawl->thread_count == crawl->thread_most || crawl->open_head == NULL)
             return;
@@ -317,15 +330,15 @@ static void *crawl_thread(void *arg)
             continue;
         }
         lock_give(&crawl->lock);
-        const int64_t wall_ns = clock_monotonic_ns();
-        const int64_t cpu_ns = thread_cpu_ns();
+        const struct thread_times before = thread_times();
         read_node(crawl, node);
-        const int64_t cpu_used_ns = thread_cpu_ns() - cpu_ns;
-        const int64_t wall_used_ns = clock_monotonic_ns() - wall_ns;
+        const struct thread_times after = thread_times();
         lock_take(&crawl->lock);
         publish_locked(crawl, node);
-        crawl->wall_ns += wall_used_ns;
-        crawl->cpu_ns += cpu_used_ns;
+        const int64_t cpu_ns = after.cpu_ns - before.cpu_ns;
+        crawl->cpu_ns += cpu_ns;
+        if (after.sleeps != before.sleeps)
+            crawl->slept_ns += after.wall_ns - before.wall_ns - cpu_ns;
         adapt_locked(crawl);
     }
     lock_give(&crawl->lock);
