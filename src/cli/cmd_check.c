@@ -156,6 +156,7 @@ static int check_spec(const struct settings *settings, const struct job_spec *sp
                                            .transfers = (uint32_t)settings->transfers,
                                            .memory_bytes = settings->memory_bytes,
                                            .bwlimit_bytes_per_s = settings->bwlimit_bytes_per_s,
+                                           .requests_per_s = settings->requests_per_s,
                                            .stop = &stop };
     struct check *check = NULL;
     if (check_start(&check, &options, err) < 0)

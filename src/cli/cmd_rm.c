@@ -74,6 +74,11 @@ static int flush(struct removal *removal, struct err *err)
 
 static int add(struct removal *removal, const char *key, struct err *err)
 {
+    if (removal->keys == NULL) {
+        const uint32_t most = removal->store->limits.max_delete_count;
+        removal->most = most == 0 || most > DELETE_MOST ? DELETE_MOST : most;
+        removal->keys = mem_alloc(removal->most * sizeof *removal->keys);
+    }
     removal->keys[removal->count++] = mem_string(key);
     return removal->count == removal->most ? flush(removal, err) : 0;
 }
@@ -138,29 +143,55 @@ static int remove_named(struct removal *removal, const char *name, struct err *e
                : err_hint(err, "use --recursive to remove all below a key");
 }
 
+/* A location that has nothing above it: a bucket. Never the root of a file system. */
+static int remove_in_bucket(struct removal *removal, char *location,
+                            const struct store_options *options, struct err *err)
+{
+    if (store_open_location(&removal->store, location, options, err) < 0)
+        return -1;
+    if (removal->store->limits.is_tree)
+        return err_set(err, ERR_USAGE, "is a whole file system");
+    if (!removal->settings->recursive) {
+        err_set(err, ERR_USAGE, "is a whole bucket");
+        return err_hint(err, "use --recursive to remove all that is in it");
+    }
+    const size_t len = strlen(location);
+    if (location[len - 1] == '/')
+        location[len - 1] = '\0';
+    return remove_listed(removal, "", err);
+}
+
+static int remove_below(struct removal *removal, char *location, struct err *err)
+{
+    const struct store_options options = { .access = removal->settings->access };
+    char *name = NULL;
+    struct err why = { 0 };
+    const bool has_parent =
+        store_open_parent(&removal->store, location, &options, &name, &why) == 0;
+    if (!has_parent && why.kind != ERR_USAGE) {
+        *err = why;
+        return -1;
+    }
+    removal->location = location;
+    if (has_parent)
+        *strrchr(location, '/') = '\0';
+    const int result = has_parent ? remove_named(removal, name, err)
+                                  : remove_in_bucket(removal, location, &options, err);
+    mem_release(removal->keys);
+    mem_release(name);
+    return result;
+}
+
 static int remove_location(const struct settings *settings, char *text, uint64_t *ret_failed,
                            struct err *err)
 {
     struct removal removal = { .settings = settings };
-    char *name = NULL;
     char *absolute = NULL;
     if (ask_absolute(&absolute, text, err) < 0)
         return -1;
-    const struct store_options options = { .access = settings->access };
-    int result = store_open_parent(&removal.store, absolute, &options, &name, err);
-    if (result == 0) {
-        char *slash = strrchr(absolute, '/');
-        *slash = '\0';
-        removal.location = absolute;
-        removal.most = removal.store->limits.max_delete_count;
-        if (removal.most == 0 || removal.most > DELETE_MOST)
-            removal.most = DELETE_MOST;
-        removal.keys = mem_alloc(removal.most * sizeof *removal.keys);
-        result = remove_named(&removal, name, err);
-        mem_release(removal.keys);
+    const int result = remove_below(&removal, absolute, err);
+    if (removal.store != NULL)
         removal.store->driver->close(removal.store);
-    }
-    mem_release(name);
     mem_release(absolute);
     *ret_failed += removal.failed;
     return result;

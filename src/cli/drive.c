@@ -167,6 +167,7 @@ int drive_job(const struct settings *settings, struct job *job, const struct job
         .retries = (uint32_t)settings->retries,
         .memory_bytes = settings->memory_bytes,
         .bwlimit_bytes_per_s = settings->bwlimit_bytes_per_s,
+        .requests_per_s = settings->requests_per_s,
         .max_batches = settings->max_batches,
         .again = what != DRIVE_REST,
         .plan_only = what == DRIVE_PLAN,

@@ -372,6 +372,16 @@ const struct opt rows_transfer[] = {
       .help = "move at most this many bytes a second",
       .doc = "Move at most this many bytes a second over all transfers together, such as 10M or "
              "125MB/s. With off there is no limit." },
+    { .name = "tpslimit",
+      .type = OPT_COUNT,
+      .offset = FIELD(requests_per_s),
+      .fallback = "0",
+      .max = 1000000,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "send at most N requests a second, 0 = no limit",
+      .doc = "Send at most this many requests a second to the store, over all transfers together. "
+             "It is for stores that count requests; directories have none." },
     { .name = "retries",
       .type = OPT_COUNT,
       .offset = FIELD(retries),

@@ -74,6 +74,7 @@ struct settings {
     uint64_t retries;             /* tries after the first */
     uint64_t memory_bytes;        /* of the slab pool */
     uint64_t bwlimit_bytes_per_s; /* 0 = none */
+    uint64_t requests_per_s;      /* the same */
 
     /* how the store is reached: --endpoint-url --profile --region --storage-class --acl */
     struct store_access access;

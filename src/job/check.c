@@ -44,7 +44,8 @@ struct check {
     struct object_set objects; /* get */
     struct store *store;
     struct pool *pool;
-    struct rate rate;
+    struct rate rate; /* of bytes */
+    struct rate request_rate;
     struct flow flow;
     atomic_uint_fast64_t moved;
     struct queue tasks, findings;
@@ -394,6 +395,7 @@ static int open_ends(struct check *check, struct err *err)
         const struct object_set_options objects = { .keep_name = spec->keep_name,
                                                     .one_name = spec->one_name,
                                                     .stop = check->options.stop,
+                                                    .request_rate = &check->request_rate,
                                                     .access = spec->access };
         if (source_set_open(&check->sources, target, 1, &source, err) < 0)
             return -1;
@@ -404,7 +406,9 @@ static int open_ends(struct check *check, struct err *err)
                                            .one_name = spec->one_name };
     if (source_set_open(&check->sources, spec->sources, spec->source_count, &source, err) < 0)
         return -1;
-    const struct store_options opening = { .stop = check->options.stop, .access = spec->access };
+    const struct store_options opening = { .stop = check->options.stop,
+                                           .request_rate = &check->request_rate,
+                                           .access = spec->access };
     if (store_open_location(&check->store, spec->dest, &opening, err) < 0)
         return -1;
     if (!check->store->limits.keeps_data)
@@ -444,6 +448,7 @@ int check_start(struct check **ret_check, const struct check_options *options, s
     queue_init(&check->tasks, QUEUE_CAP);
     queue_init(&check->findings, QUEUE_CAP);
     rate_init(&check->rate, (double)options->bwlimit_bytes_per_s, clock_monotonic_ns());
+    rate_init(&check->request_rate, (double)options->requests_per_s, clock_monotonic_ns());
     check->flow = (struct flow){ .rate = options->bwlimit_bytes_per_s != 0 ? &check->rate : NULL,
                                  .stop = options->stop,
                                  .moved = &check->moved };
@@ -498,6 +503,7 @@ int check_end(struct check *check, struct err *err)
     filter_free(check->filter);
     pool_free(check->pool);
     rate_done(&check->rate);
+    rate_done(&check->request_rate);
     queue_done(&check->tasks);
     queue_done(&check->findings);
     lock_done(&check->lock);

@@ -19,6 +19,7 @@ struct check_options {
     uint32_t crawlers;
     uint64_t memory_bytes;
     uint64_t bwlimit_bytes_per_s;
+    uint64_t requests_per_s;
     const struct stop *stop;
 };
 

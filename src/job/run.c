@@ -32,6 +32,7 @@ static int open_put(struct run *run, struct err *err)
         return -1;
     const struct store_options opening = { .stop = run->stop,
                                            .create = true,
+                                           .request_rate = &run->request_rate,
                                            .access = spec->access };
     if (store_open_location(&run->store, spec->dest, &opening, err) < 0)
         return -1;
@@ -56,6 +57,7 @@ static int open_get(struct run *run, struct err *err)
     const struct object_set_options objects = { .keep_name = spec->keep_name,
                                                 .one_name = spec->one_name,
                                                 .stop = run->stop,
+                                                .request_rate = &run->request_rate,
                                                 .access = spec->access };
     if (object_set_open(&run->objects, spec->sources, spec->source_count, &objects, err) < 0)
         return -1;
@@ -338,6 +340,7 @@ static void run_free(struct run *run)
     if (run->store != NULL)
         run->store->driver->close(run->store);
     object_set_done(&run->objects);
+    rate_done(&run->request_rate);
     source_set_done(&run->sources);
     filter_free(run->filter);
     plan_progress_done(&run->progress);
@@ -379,6 +382,7 @@ int run_start(struct run **ret_run, struct job *job, const struct run_options *o
     run->stop = options->stop;
     run->generation.dir_fd = -1;
     run->start_ns = clock_monotonic_ns();
+    rate_init(&run->request_rate, (double)options->requests_per_s, clock_monotonic_ns());
     lock_init(&run->end_lock);
     cond_init(&run->ended);
     notes_init(&run->notes);

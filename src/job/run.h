@@ -18,6 +18,7 @@ struct run_options {
     uint32_t retries;   /* tries after the first */
     uint64_t memory_bytes;
     uint64_t bwlimit_bytes_per_s; /* 0: none */
+    uint64_t requests_per_s;      /* the same */
     uint64_t max_batches;         /* 0: all */
     bool again; /* a finished job gets a new generation (put, get); else only its failures */
     bool plan_only;

@@ -119,7 +119,8 @@ struct run {
     uint32_t process; /* ledger_process() */
     struct pool *pool;
     struct permit permit;
-    struct rate rate;
+    struct rate rate; /* of bytes */
+    struct rate request_rate;
     struct flow flow;
     struct flow read_flow; /* of bytes that are only read, to compare */
     atomic_uint_fast64_t moved;

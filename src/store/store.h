@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/rate.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,9 +59,10 @@ struct store_access {
     const char *acl;           /* --acl, of what is put: a canned one */
 };
 struct store_options {
-    const struct stop *stop; /* may be NULL */
-    bool create;             /* make the root directory when it is missing; never a bucket */
-    bool make_bucket;        /* make the bucket when it is missing */
+    const struct stop *stop;   /* may be NULL */
+    bool create;               /* make the root directory when it is missing; never a bucket */
+    bool make_bucket;          /* make the bucket when it is missing */
+    struct rate *request_rate; /* --tpslimit; outlives the store; NULL = none */
     struct store_access access;
 };
 

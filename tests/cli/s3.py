@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 from harness import (Dir, Link, Skip, case, check, equal, main, make_tree, random_of, same_trees, scan, set_age,
                      write)
@@ -248,6 +249,28 @@ def killed_put_goes_on_and_leaves_no_upload(it):
     it.lade("put", "--job", "j", "src", there)
     equal(it.lade("uploads", there).out, "")
     round_trip(it, there)
+
+
+@case
+def rm_empties_a_bucket_only_when_asked(it):
+    there = stored(it)
+    place = there.split("/")[2]
+    it.lade("rm", f"s3://{place}", status=2).has("whole bucket", "--recursive")
+    check(it.lade("ls", "-R", f"s3://{place}").out != "", "the bucket was emptied")
+    it.lade("rm", "--recursive", f"s3://{place}/")
+    equal(it.lade("ls", "-R", f"s3://{place}").out, "", "what is left")
+    it.lade("rm", "--recursive", "--dry-run", "file:/", status=2).has("whole file system")
+
+
+@case
+def tpslimit_bounds_the_requests(it):
+    make_tree(it / "src", {f"f{number}": b"x" for number in range(20)})
+    there = f"{bucket(it)}/t"
+    start = time.monotonic()
+    it.lade("put", "--tpslimit", "10", "src", there)
+    took = time.monotonic() - start
+    check(took > 1.5, f"22 requests took {took:.1f} s with 10 a second")
+    it.lade("check", "--tpslimit", "100", "src", there)
 
 
 @case

@@ -105,6 +105,7 @@ static int s3_open(struct store **ret_store, const char *path, const struct stor
     struct s3_store *store = mem_alloc(sizeof *store);
     store->base = (struct store){ .driver = &s3_driver, .limits = s3_limits };
     store->stop = given->stop;
+    store->request_rate = given->request_rate;
     lock_init(&store->lock);
     int result = fill(store, &config, path, &given->access, err);
     s3_config_done(&config);

@@ -34,6 +34,7 @@ void s3_place_path(const struct s3_place *place, const char *key, struct buf *ou
 struct s3_store {
     struct store base;
     const struct stop *stop;
+    struct rate *request_rate;
     struct http *http;
     struct s3_place place;
     char *profile;              /* the argument of refresh; NULL = none was named */

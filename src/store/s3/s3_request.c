@@ -155,6 +155,8 @@ static void make_outgoing(struct s3_store *store, const struct s3_call *call, st
 static int send_once(struct s3_store *store, const struct s3_call *call, struct http_reply *reply,
                      struct signed_with *ret_with, struct err *err)
 {
+    if (rate_wait(store->request_rate, 1, store->stop, err) < 0)
+        return -1;
     SCOPED(outgoing) struct outgoing out = { 0 };
     make_outgoing(store, call, &out);
     const bool is_range = call->sink != NULL && call->header_count != 0 &&
