@@ -355,7 +355,10 @@ static int walk(struct check *check, struct stream *streams[3], struct err *err)
     while ((got = stream_next(streams[0], &from, err)) == 1) {
         struct stream_item *there = NULL;
         struct stream_item *record = NULL;
-        if (stream_seek(streams[1], from.key, &there, err) < 0)
+        const int got_there = check->is_get ? stream_seek_target(streams[1], &check->objects,
+                                                                 from.name, from.kind, &there, err)
+                                            : stream_seek(streams[1], from.key, &there, err);
+        if (got_there < 0)
             return -1;
         if (streams[2] != NULL && stream_seek(streams[2], from.key, &record, err) < 0)
             return -1;

@@ -97,8 +97,7 @@ void dispatch_large_settled(struct run *run)
 
 static bool is_large(const struct run *run, const struct plan_entry *entry)
 {
-    return entry->kind == ENTRY_FILE && entry->size_bytes >= run->large_bytes &&
-           entry->action != PLAN_COMPARE;
+    return entry->kind == ENTRY_FILE && entry->size_bytes >= run->large_bytes;
 }
 
 static void add_entry(struct work *work, const struct plan_entry *entry)

@@ -15,7 +15,7 @@ static int set_local(struct run *run, const struct plan_entry *entry, const stru
     SCOPED(buf) struct buf rel = { 0 };
     const struct object_root *root = NULL;
     const char *key = NULL;
-    if (run_local_name(run, entry, &root, &key, &rel, err) < 0)
+    if (object_set_local(&run->objects, entry->name, entry->kind, &root, &key, &rel, err) < 0)
         return -1;
     while (rel.len != 0 && rel.data[rel.len - 1] == '/')
         buf_cut(&rel, rel.len - 1);
@@ -70,7 +70,8 @@ static void sync_local(struct run *run, const struct plan_entry *dirs, size_t co
     for (size_t i = 0; i < count; i++) {
         const struct object_root *root = NULL;
         const char *key = NULL;
-        if (run_local_name(run, &dirs[i], &root, &key, &rels[i], &items[i].err) == 0)
+        if (object_set_local(&run->objects, dirs[i].name, dirs[i].kind, &root, &key, &rels[i],
+                             &items[i].err) == 0)
             items[i].rel = buf_text(&rels[i]);
     }
     stage_commit(&run->workers[0].stage, items, count);

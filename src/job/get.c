@@ -151,6 +151,14 @@ static int digest_local(struct worker *worker, int fd, uint64_t size_bytes, stru
     return result;
 }
 
+/* Nothing asks for the content: are size and time what is kept with the object? */
+static bool same_by_attr(const struct object *object, const struct stat *st)
+{
+    return (object->attr.have & ATTR_MTIME) != 0 &&
+           object->attr.mtime_ns == clock_from_timespec_ns(st->st_mtim) &&
+           object->size_bytes == (uint64_t)st->st_size;
+}
+
 static bool same_link(int dir_fd, const char *name, const struct result *result)
 {
     char target[PATH_MAX];
@@ -192,32 +200,91 @@ static int digest_stored(struct get_job *job, uint64_t *ret_crc64, struct err *e
     return 0;
 }
 
-/* What is here, by content: 1 the same as what is stored, 0 not, -1. */
-static int compare_content(struct get_job *job, struct err *err)
+static int same_content(struct get_job *job, const struct object *object, int dir_fd,
+                        const char *name, const struct stat *st, struct err *err)
+{
+    struct digest *digest = &job->worker->digest;
+    uint64_t stored = object->attr.crc64;
+    if ((object->attr.have & ATTR_CRC64) == 0 && digest_stored(job, &stored, err) < 0)
+        return -1;
+    if (S_ISLNK(st->st_mode)) {
+        const struct result expected = { .size_bytes = object->size_bytes, .record.crc64 = stored };
+        if (!same_link(dir_fd, name, &expected))
+            return 0;
+        digest->crc64 = stored;
+        return 1;
+    }
+    SCOPED_FD int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, ERR_LOCAL, "open '%s'", name);
+    if (digest_local(job->worker, fd, object->size_bytes, digest, err) < 0)
+        return -1;
+    return digest->crc64 == stored;
+}
+
+static int compare_with(struct get_job *job, const struct object *object, struct err *err)
+{
+    int dir_fd = -1;
+    const char *name = NULL;
+    struct stat st;
+    if (dir_cache_at(&job->worker->stage.dirs, job->rel, false, &dir_fd, &name, err) < 0)
+        return -1;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(err, ERR_ABSENT, "look at '%s'", job->rel);
+    const bool is_link = job->entry->kind == ENTRY_LINK;
+    if ((is_link ? !S_ISLNK(st.st_mode) : !S_ISREG(st.st_mode)) ||
+        (uint64_t)st.st_size != object->size_bytes)
+        return 0;
+    if (!worker_compares_content(job->worker, job->entry) && same_by_attr(object, &st)) {
+        job->result->record.known = (object->attr.have & ATTR_CRC64) != 0;
+        job->result->record.crc64 = object->attr.crc64;
+        snprintf(job->result->record.etag, STORE_ETAG_MAX, "%s", object->etag);
+        job->result->size_bytes = object->size_bytes;
+    } else {
+        const int same = same_content(job, object, dir_fd, name, &st, err);
+        if (same != 1)
+            return same;
+        done(job, object);
+    }
+    job->result->mtime_ns = clock_from_timespec_ns(st.st_mtim);
+    job->result->status = RESULT_UNCHANGED;
+    return 1;
+}
+
+/* 1: what is here is what is stored, and the result says so; 0: it is not; -1. */
+static int compare(struct get_job *job, struct err *err)
 {
     struct object object = { 0 };
-    if (job->store->driver->head(job->store, job->key, &object, err) < 0)
-        return -1;
-    SCOPED_FD int fd = path_open(job->worker->run->sources.roots[0].dir_fd, job->rel,
-                                 O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0, false);
-    struct stat st;
-    int result = 0;
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        (uint64_t)st.st_size == object.size_bytes) {
-        uint64_t stored = object.attr.crc64;
-        if ((object.attr.have & ATTR_CRC64) == 0)
-            result = digest_stored(job, &stored, err);
-        if (result == 0)
-            result = digest_local(job->worker, fd, object.size_bytes, &job->worker->digest, err);
-        if (result == 0 && job->worker->digest.crc64 == stored)
-            result = 1;
-    }
-    if (result == 1) {
-        done(job, &object);
-        job->result->status = RESULT_UNCHANGED;
+    int same = -1;
+    for (uint32_t tries = 1;; tries++) {
+        if (job->store->driver->head(job->store, job->key, &object, err) == 0)
+            same = compare_with(job, &object, err);
+        if (same >= 0 || worker_wait_to_retry(job->worker, tries, err) < 0)
+            break;
     }
     object_done(&object);
-    return result;
+    /* Gone meanwhile here: then there is nothing to lose. Gone there: fetching it says so. */
+    if (same < 0 && err->kind == ERR_ABSENT) {
+        err_clear(err);
+        return 0;
+    }
+    if (same != 0 || job->worker->run->job->spec.overwrite)
+        return same;
+    err_set(err, ERR_CONFLICT, "%s", plan_reason_text(REASON_EXISTS));
+    return err_hint(err, "use --overwrite to replace it");
+}
+
+int get_compare(struct worker *worker, const struct plan_entry *entry,
+                const struct object_root *root, const char *key, const char *rel,
+                struct result *result, struct err *err)
+{
+    struct get_job job = { .worker = worker,
+                           .store = root->store,
+                           .entry = entry,
+                           .key = key,
+                           .rel = rel,
+                           .result = result };
+    return compare(&job, err);
 }
 
 static int get_one(struct get_job *job, bool *ret_staged, struct err *err)
@@ -227,13 +294,9 @@ static int get_one(struct get_job *job, bool *ret_staged, struct err *err)
         return make_directory(job, err);
     }
     if (job->entry->action == PLAN_COMPARE) {
-        const int same = compare_content(job, err);
+        const int same = compare(job, err);
         if (same != 0)
             return same < 0 ? -1 : 0;
-        if (!job->worker->run->job->spec.overwrite) {
-            err_set(err, ERR_CONFLICT, "%s", plan_reason_text(REASON_EXISTS));
-            return err_hint(err, "use --overwrite to replace it");
-        }
     }
     if (get_with_retries(job, err) < 0)
         return -1;

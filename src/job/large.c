@@ -261,6 +261,14 @@ static void begin(struct worker *worker, struct large *large)
         dispatch_add_large(worker->run, large);
 }
 
+static int compare(struct worker *worker, struct large *large, struct result *result,
+                   struct err *err)
+{
+    return run_is_get(worker->run) ? get_compare(worker, &large->entry, large->root,
+                                                 large->stored_key, large->key, result, err)
+                                   : put_compare(worker, &large->entry, large->key, result, err);
+}
+
 void large_begin(struct worker *worker, struct work *work)
 {
     struct run *run = worker->run;
@@ -273,14 +281,25 @@ void large_begin(struct worker *worker, struct work *work)
 
     struct err err = { 0 };
     const char *key = NULL;
-    const int named = run_is_get(run) ? run_local_name(worker->run, &large->entry, &large->root,
-                                                       &key, &worker->key, &err)
-                                      : worker_key(worker, &large->entry, &worker->key, &err);
+    const int named = run_is_get(run)
+                          ? object_set_local(&run->objects, large->entry.name, large->entry.kind,
+                                             &large->root, &key, &worker->key, &err)
+                          : worker_key(worker, &large->entry, &worker->key, &err);
     large->key = mem_string(buf_text(&worker->key));
     if (key != NULL)
         large->stored_key = mem_string(key);
-    if (named == 0 && ledger_intent(run->ledger, large->segment, large->entry.ordinal,
-                                    large->entry.ordinal, &err) == 0) {
+    struct result result = { .size_bytes = large->entry.size_bytes,
+                             .mtime_ns = large->entry.mtime_ns };
+    const int same = named == 0 && large->entry.action == PLAN_COMPARE
+                         ? compare(worker, large, &result, &err)
+                         : 0;
+    if (same == 1) {
+        report(worker, large, &result);
+        return;
+    }
+    if (named == 0 && same == 0 &&
+        ledger_intent(run->ledger, large->segment, large->entry.ordinal, large->entry.ordinal,
+                      &err) == 0) {
         large->brought = !run_is_get(run) && run->job->spec.immutable &&
                          worker_was_begun(worker, large->segment, large->entry.ordinal) &&
                          put_brought(worker, &large->entry, large->key);

@@ -188,3 +188,32 @@ const struct object_root *object_set_find(const struct object_set *set, const ch
     }
     return NULL;
 }
+
+int object_set_local(const struct object_set *set, const char *name, enum entry_kind kind,
+                     const struct object_root **ret_root, const char **ret_key, struct buf *ret_rel,
+                     struct err *err)
+{
+    const struct object_root *root = object_set_find(set, name, ret_key);
+    if (root == NULL)
+        return err_set(err, ERR_ABSENT, "no location has it");
+    *ret_root = root;
+    buf_clear(ret_rel);
+    if (root->key != NULL) {
+        buf_add_text(ret_rel, root->name);
+    } else {
+        SCOPED(buf) struct buf below = { 0 };
+        if (root->store->driver->unmap_key(root->store, *ret_key, &below, err) < 0)
+            return -1;
+        if (root->name[0] != '\0')
+            buf_printf(ret_rel, "%s/", root->name);
+        buf_add(ret_rel, buf_text(&below), below.len);
+    }
+    const size_t suffix = sizeof LINK_SUFFIX - 1;
+    if (kind == ENTRY_LINK && ret_rel->len > suffix &&
+        strcmp(ret_rel->data + ret_rel->len - suffix, LINK_SUFFIX) == 0)
+        buf_cut(ret_rel, ret_rel->len - suffix);
+    /* No key ever chooses a path outside the target directory. */
+    if (!path_rel_ok(buf_text(ret_rel)))
+        return err_set(err, ERR_LIMIT, "its key is no path that can be made here");
+    return 0;
+}

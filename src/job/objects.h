@@ -33,6 +33,11 @@ void object_set_done(struct object_set *set);
 /* Where `name` of the tree is: the root and the key in its store. */
 const struct object_root *object_set_find(const struct object_set *set, const char *name,
                                           const char **ret_key);
+/* The same, and below the target directory: the path of what `name` becomes there, without the
+ * suffix of a link. ERR_LIMIT when it is no path that can be made. */
+CHECKED int object_set_local(const struct object_set *set, const char *name, enum entry_kind kind,
+                             const struct object_root **ret_root, const char **ret_key,
+                             struct buf *ret_rel, struct err *err);
 
 /* Open the place that a location names as a store: its root is the location itself. */
 CHECKED int store_open_location(struct store **ret_store, const char *location,

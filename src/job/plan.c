@@ -62,16 +62,20 @@ static void tell(struct planner *planner)
 
 /* ---- what happens to an entry ---- */
 
-static bool same_content_by_attr(const struct stream_item *from, const struct stream_item *there)
-{
-    return there->has_attr && from->kind == there->kind && from->size_bytes == there->size_bytes &&
-           from->mtime_ns == there->mtime_ns;
-}
-
 static bool same_attr(const struct stream_item *from, const struct stream_item *there)
 {
     return !there->has_attr || !from->has_attr || from->mode == there->mode ||
            from->kind == ENTRY_LINK;
+}
+
+/* Does the source tell no time, as the listing of most object stores does not? Then its etag says
+ * whether it is the object of the record. */
+static bool source_as_recorded(const struct stream_item *from, const struct stream_item *record)
+{
+    if (from->size_bytes != record->size_bytes)
+        return false;
+    return from->has_attr ? from->mtime_ns == record->mtime_ns
+                          : from->etag[0] != '\0' && strcmp(from->etag, record->record.etag) == 0;
 }
 
 /* Is the object still what we left there? */
@@ -127,18 +131,28 @@ static enum plan_action decide(const struct planner *planner, const struct strea
         return decide_directory(from, there);
     if (there == NULL)
         return PLAN_NEW;
+    const bool is_told = from->has_attr && there->has_attr;
+    const bool may_be_same = from->kind == there->kind && from->size_bytes == there->size_bytes &&
+                             (!is_told || from->mtime_ns == there->mtime_ns);
     /* A get: the object is another one now, although size and time are as they were. */
     if (planner->options->spec->direction == JOB_GET && record != NULL &&
         record->record.etag[0] != '\0' && from->etag[0] != '\0' &&
-        strcmp(record->record.etag, from->etag) != 0 && same_content_by_attr(from, there))
-        return PLAN_COMPARE;
-    if (record != NULL && as_recorded(there, record) && from->size_bytes == record->size_bytes &&
-        from->mtime_ns == record->mtime_ns && same_attr(from, there)) {
+        strcmp(record->record.etag, from->etag) != 0 && may_be_same) {
         entry->record = record->record;
+        return PLAN_COMPARE;
+    }
+    if (record != NULL && as_recorded(there, record) && source_as_recorded(from, record) &&
+        same_attr(from, there)) {
+        entry->record = record->record;
+        if (!from->has_attr)
+            entry->mtime_ns = record->mtime_ns; /* for the next generation */
         return unchanged_or_compare(planner, record->record.racy, from->kind);
     }
-    if (same_content_by_attr(from, there) && same_attr(from, there))
+    if (is_told && may_be_same && same_attr(from, there))
         return unchanged_or_compare(planner, false, from->kind);
+    /* Asked for by name, the store tells what its listing does not. */
+    if (!is_told && may_be_same && record == NULL && from->kind != ENTRY_SPECIAL)
+        return PLAN_COMPARE;
     if (planner->options->spec->checksum && from->kind == ENTRY_FILE &&
         from->size_bytes == there->size_bytes && !planner->options->spec->immutable &&
         (record == NULL || as_recorded(there, record)))
@@ -182,6 +196,16 @@ static bool settle_by_itself(struct planner *planner, const struct stream_item *
     return true;
 }
 
+static int seek_there(struct planner *planner, const struct stream_item *from,
+                      struct stream_item **ret_there, struct err *err)
+{
+    const struct plan_options *options = planner->options;
+    return options->spec->direction == JOB_GET
+               ? stream_seek_target(planner->there, options->objects, from->name, from->kind,
+                                    ret_there, err)
+               : stream_seek(planner->there, from->key, ret_there, err);
+}
+
 static int plan_entry(struct planner *planner, const struct stream_item *from,
                       struct plan_entry *ret_entry, struct err *err)
 {
@@ -203,7 +227,7 @@ static int plan_entry(struct planner *planner, const struct stream_item *from,
         return 0;
     struct stream_item *there = NULL;
     struct stream_item *record = NULL;
-    if (planner->there != NULL && stream_seek(planner->there, from->key, &there, err) < 0)
+    if (planner->there != NULL && seek_there(planner, from, &there, err) < 0)
         return -1;
     if (planner->record != NULL && stream_seek(planner->record, from->key, &record, err) < 0)
         return -1;

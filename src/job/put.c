@@ -150,6 +150,26 @@ static int digest_stored(struct put_job *job, uint64_t *ret_crc64, struct err *e
     return result;
 }
 
+/* Nothing asks for the content: size and time that are kept with the object will do. 1, 0, -1. */
+static int compare_attr(struct put_job *job, struct err *err)
+{
+    struct object object = { 0 };
+    if (job->store->driver->head(job->store, job->put.key, &object, err) < 0)
+        return -1;
+    const struct plan_entry *entry = job->entry;
+    const bool same = (object.attr.have & ATTR_MTIME) != 0 &&
+                      object.attr.mtime_ns == entry->mtime_ns &&
+                      object.size_bytes == entry->size_bytes;
+    if (same) {
+        job->result->status = RESULT_UNCHANGED;
+        job->result->record.known = (object.attr.have & ATTR_CRC64) != 0;
+        job->result->record.crc64 = object.attr.crc64;
+        memcpy(job->result->record.etag, object.etag, sizeof object.etag);
+    }
+    object_done(&object);
+    return same;
+}
+
 /* 1: the content is the same; 0: it is not; -1. */
 static int compare_content(struct put_job *job, struct err *err)
 {
@@ -204,6 +224,38 @@ bool put_brought(struct worker *worker, const struct plan_entry *entry, const ch
     return same;
 }
 
+/* 1: what is there is what would be put, and the result says so; 0: it is not, or cannot be told,
+ * and putting it finds out why; -1. */
+static int compare(struct put_job *job, struct err *err)
+{
+    const bool by_content = worker_compares_content(job->worker, job->entry);
+    for (uint32_t tries = 1;; tries++) {
+        const int same = by_content ? compare_content(job, err) : compare_attr(job, err);
+        if (same >= 0)
+            return same;
+        if (err->kind == ERR_CHANGED || err->kind == ERR_ABSENT) {
+            err_clear(err);
+            return 0;
+        }
+        if (worker_wait_to_retry(job->worker, tries, err) < 0)
+            return -1;
+    }
+}
+
+int put_compare(struct worker *worker, const struct plan_entry *entry, const char *key,
+                struct result *result, struct err *err)
+{
+    struct run *run = worker->run;
+    struct put_job job = {
+        .worker = worker, .store = run->store, .entry = entry, .put.key = key, .result = result
+    };
+    if (pool_take(run->pool, &job.slab, 1, run->stop, err) < 0)
+        return -1;
+    const int same = compare(&job, err);
+    pool_give(run->pool, &job.slab, 1);
+    return same;
+}
+
 static int put_one(struct put_job *job, struct err *err)
 {
     if (job->entry->kind == ENTRY_LINK)
@@ -211,13 +263,9 @@ static int put_one(struct put_job *job, struct err *err)
     if (job->entry->kind == ENTRY_DIR)
         return put_memory(job, "", 0, err);
     if (job->entry->action == PLAN_COMPARE) {
-        const int same = compare_content(job, err);
-        if (same > 0)
-            return 0;
-        /* It moved while it was compared, or is not there any more: put_file() sees what is so. */
-        if (same < 0 && err->kind != ERR_CHANGED && err->kind != ERR_ABSENT)
-            return -1;
-        err_clear(err);
+        const int same = compare(job, err);
+        if (same != 0)
+            return same < 0 ? -1 : 0;
     }
     return put_file(job, err);
 }

@@ -171,10 +171,6 @@ void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment,
 /* The key under which an entry is stored (put). */
 CHECKED int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf *ret_key,
                        struct err *err);
-/* The path below the target directory (get). */
-CHECKED int run_local_name(struct run *run, const struct plan_entry *entry,
-                           const struct object_root **ret_root, const char **ret_key,
-                           struct buf *ret_rel, struct err *err);
 /* Was an earlier process, now gone, about to move this entry? */
 bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t ordinal);
 void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);
@@ -187,6 +183,16 @@ void put_entry(struct worker *worker, const struct plan_entry *entry, const char
 void get_entry(struct worker *worker, const struct plan_entry *entry,
                const struct object_root *root, const char *key, const char *rel, const char *tag,
                struct result *result, bool *ret_staged);
+/* PLAN_COMPARE: is what is at the destination what would be moved? 1, and the result says so (for a
+ * large object, that is not moved then); 0: move it; -1 (get: ERR_CONFLICT, another file is here
+ * and must not be replaced). */
+CHECKED int put_compare(struct worker *worker, const struct plan_entry *entry, const char *key,
+                        struct result *result, struct err *err);
+CHECKED int get_compare(struct worker *worker, const struct plan_entry *entry,
+                        const struct object_root *root, const char *key, const char *rel,
+                        struct result *result, struct err *err);
+/* By content: asked for, or the record that is there says that size and time do not tell. */
+bool worker_compares_content(const struct worker *worker, const struct plan_entry *entry);
 /* A process that is killed between bringing an entry to its place and journalling that, or whose
  * journal is lost, leaves something there that is no conflict. Is what is at `key`, or at `rel`,
  * this entry? By size, time and content. */

@@ -4,9 +4,14 @@
 #include "base/clock.h"
 #include "base/dirlist.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "base/thread.h"
 #include "job/result.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #define HEAD_FIRST_NS (200 * NS_PER_MS)
 #define HEAD_MOST_NS (4 * NS_PER_S)
@@ -18,6 +23,7 @@ struct stream {
     char *start_after;
 
     struct crawl *crawl;
+    struct dir_cache dirs; /* STREAM_CRAWL: of the first source, to look at one name */
 
     const struct object_set *objects; /* STREAM_OBJECTS */
     struct object_set own;            /* stream_of_store(): a set of one */
@@ -62,6 +68,7 @@ int stream_of_crawl(struct stream **ret_stream, const struct crawl_options *opti
                     struct err *err)
 {
     struct stream *stream = stream_new(STREAM_CRAWL, options->start_after);
+    dir_cache_init(&stream->dirs, options->sources->roots[0].dir_fd, false);
     if (crawl_open(&stream->crawl, options, err) < 0) {
         stream_close(stream);
         return -1;
@@ -450,6 +457,63 @@ int stream_seek(struct stream *stream, const char *key, struct stream_item **ret
     }
 }
 
+static enum entry_kind kind_of_mode(mode_t mode)
+{
+    if (S_ISREG(mode))
+        return ENTRY_FILE;
+    if (S_ISDIR(mode))
+        return ENTRY_DIR;
+    return S_ISLNK(mode) ? ENTRY_LINK : ENTRY_SPECIAL;
+}
+
+/* 1, 0 there is nothing, -1. */
+static int look_at(struct stream *stream, char *rel, struct stream_item **ret_item, struct err *err)
+{
+    const size_t len = strlen(rel);
+    if (len != 0 && rel[len - 1] == '/')
+        rel[len - 1] = '\0';
+    int dir_fd = -1;
+    const char *name = NULL;
+    struct stat st;
+    struct err why = { 0 };
+    if (dir_cache_at(&stream->dirs, rel, false, &dir_fd, &name, &why) < 0) {
+        if (why.kind == ERR_ABSENT)
+            return 0;
+        *err = why;
+        return -1;
+    }
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : err_sys(err, ERR_LOCAL, "look at '%s'", rel);
+    stream->sought_item =
+        (struct stream_item){ .key = rel,
+                              .name = rel,
+                              .name_len = (uint32_t)strlen(rel),
+                              .kind = kind_of_mode(st.st_mode),
+                              .mode = st.st_mode & 07777,
+                              .uid = st.st_uid,
+                              .gid = st.st_gid,
+                              .size_bytes = S_ISDIR(st.st_mode) ? 0 : (uint64_t)st.st_size,
+                              .mtime_ns = clock_from_timespec_ns(st.st_mtim),
+                              .has_attr = true,
+                              .etag = "" };
+    *ret_item = &stream->sought_item;
+    return 1;
+}
+
+int stream_seek_target(struct stream *stream, const struct object_set *objects, const char *name,
+                       enum entry_kind kind, struct stream_item **ret_item, struct err *err)
+{
+    const struct object_root *root = NULL;
+    const char *key = NULL;
+    struct err ignored = { 0 }; /* a name that cannot be made here is not here */
+    if (object_set_local(objects, name, kind, &root, &key, &stream->mapped, &ignored) < 0)
+        return 0;
+    /* A link is in the crawl under its object's key, as it is here but for the suffix. */
+    if (strncmp(name, stream->mapped.data, stream->mapped.len) == 0)
+        return stream_seek(stream, name, ret_item, err);
+    return look_at(stream, stream->mapped.data, ret_item, err);
+}
+
 uint64_t stream_excluded_count(const struct stream *stream)
 {
     return stream->crawl != NULL ? crawl_excluded_count(stream->crawl) : stream->excluded;
@@ -460,6 +524,8 @@ void stream_close(struct stream *stream)
     if (stream == NULL)
         return;
     crawl_close(stream->crawl);
+    if (stream->kind == STREAM_CRAWL)
+        dir_cache_done(&stream->dirs);
     if (stream->list != NULL)
         stream->objects->roots[stream->root].store->driver->list_close(stream->list);
     object_done(&stream->object);

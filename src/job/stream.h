@@ -44,5 +44,10 @@ CHECKED int stream_next(struct stream *stream, struct stream_item *ret_item, str
  * for must ascend. */
 CHECKED int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
                         struct err *err);
+/* The same in the crawl of a get's target directory, by the name of an object: a store may write
+ * names in another way, and then the file is at another place of the crawl than its key. */
+CHECKED int stream_seek_target(struct stream *stream, const struct object_set *objects,
+                               const char *name, enum entry_kind kind,
+                               struct stream_item **ret_item, struct err *err);
 uint64_t stream_excluded_count(const struct stream *stream);
 void stream_close(struct stream *stream);

@@ -76,35 +76,10 @@ int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf
     return store->driver->map_key(store, name.data, ret_key, err);
 }
 
-int run_local_name(struct run *run, const struct plan_entry *entry,
-                   const struct object_root **ret_root, const char **ret_key, struct buf *ret_rel,
-                   struct err *err)
+bool worker_compares_content(const struct worker *worker, const struct plan_entry *entry)
 {
-    const struct object_root *root = object_set_find(&run->objects, entry->name, ret_key);
-    if (root == NULL)
-        return err_set(err, ERR_ABSENT, "no location has it");
-    *ret_root = root;
-    buf_clear(ret_rel);
-    if (root->key != NULL) {
-        buf_add_text(ret_rel, root->name);
-    } else {
-        if (root->store->driver->unmap_key(root->store, *ret_key, ret_rel, err) < 0)
-            return -1;
-        if (root->name[0] != '\0') {
-            SCOPED(buf) struct buf below = *ret_rel;
-            *ret_rel = (struct buf){ 0 };
-            buf_printf(ret_rel, "%s/", root->name);
-            buf_add(ret_rel, buf_text(&below), below.len);
-        }
-    }
-    const size_t suffix = sizeof LINK_SUFFIX - 1;
-    if (entry->kind == ENTRY_LINK && ret_rel->len > suffix &&
-        strcmp(ret_rel->data + ret_rel->len - suffix, LINK_SUFFIX) == 0)
-        buf_cut(ret_rel, ret_rel->len - suffix);
-    /* No key ever chooses a path outside the target directory. */
-    if (!path_rel_ok(buf_text(ret_rel)))
-        return err_set(err, ERR_LIMIT, "its key is no path that can be made here");
-    return 0;
+    const struct run *run = worker->run;
+    return run->job->spec.checksum || run->distrust || entry->record.known;
 }
 
 void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag)
@@ -177,7 +152,8 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
     const struct object_root *root = NULL;
     const char *key = NULL;
     if (run_is_get(run)) {
-        if (run_local_name(worker->run, entry, &root, &key, &worker->key, &err) < 0) {
+        if (object_set_local(&run->objects, entry->name, entry->kind, &root, &key, &worker->key,
+                             &err) < 0) {
             fail_result(result, &err);
             return;
         }
