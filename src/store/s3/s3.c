@@ -181,6 +181,7 @@ const struct store_driver s3_driver = {
     .copy = s3_copy,
     .remove = s3_remove,
     .probe = s3_probe,
+    .diagnose = s3_diagnose,
     .uploads_open = s3_uploads_open,
     .uploads_next = s3_uploads_next,
     .uploads_close = s3_uploads_close,
