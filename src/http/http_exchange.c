@@ -171,8 +171,14 @@ static int on_start(void *arg, char *to_address, char *from_address, int to_port
     (void)to_port;
     (void)from_port;
     struct line *line = arg;
-    line->exchange->starts++;
-    line->exchange->last_out_ns = clock_monotonic_ns();
+    struct exchange *exchange = line->exchange;
+    exchange->starts++;
+    exchange->last_out_ns = clock_monotonic_ns();
+    /* libcurl 7.88 does not always rewind when it starts over (seen with TLS). */
+    if (exchange->starts > 1 && exchange->body != NULL) {
+        body_rewind(exchange->body);
+        exchange->pending_bytes = 0;
+    }
     for (size_t i = 0; i < LINE_OPENING_MAX; i++)
         line->opening[i].fd = -1;
     return CURL_PREREQFUNC_OK;

@@ -300,7 +300,7 @@ def success_that_hides_an_error(it):
 
 @case
 def corruption_on_the_way(it):
-    survives(it, "corrupt method=PUT at=-1 tries=1 p=30")
+    survives(it, "corrupt method=PUT path=partNumber tries=1", "corrupt method=PUT at=-1 tries=1 p=30")
 
 
 @case

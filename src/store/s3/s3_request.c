@@ -296,6 +296,13 @@ static int refused(struct s3_store *store, const struct s3_call *call,
         err_set(err, ERR_AUTH, "the credentials have expired");
         return err_hint(err, "get new ones; the same command goes on");
     }
+    /* So a store says that the bytes of a chunk are not those that were signed: the request began
+     * with a good signature, since without one no upload would be there. */
+    if (call->is_streamed && strcmp(error->code, "SignatureDoesNotMatch") == 0) {
+        err_set(err, ERR_CORRUPT, "the store got other bytes than were sent");
+        err->http = reply->status;
+        return -1;
+    }
     s3_error_set(err, &answer);
     if (reply->status == 301 || reply->status == 307)
         err_hint(err, "name the bucket's region with --region, or its endpoint");

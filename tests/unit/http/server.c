@@ -8,6 +8,9 @@
 #include <assert.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -33,11 +36,43 @@ static void hang_up(struct server *server, bool is_reset)
 {
     if (server->connection < 0)
         return;
+    SSL_free(server->tls);
+    server->tls = NULL;
     const struct linger linger = { .l_onoff = 1, .l_linger = 0 };
     if (is_reset)
         setsockopt(server->connection, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     close(server->connection);
     server->connection = -1;
+}
+
+static bool start_tls(struct server *server)
+{
+    server->tls = SSL_new(server->tls_context);
+    must(server->tls != NULL && SSL_set_fd(server->tls, server->connection) == 1);
+    return SSL_accept(server->tls) == 1;
+}
+
+static ssize_t take(const struct server *server, void *bytes, size_t most)
+{
+    if (server->tls != NULL)
+        return SSL_read(server->tls, bytes, (int)most);
+    return recv(server->connection, bytes, most, 0);
+}
+
+static ssize_t give(const struct server *server, const void *bytes, size_t len)
+{
+    if (server->tls != NULL)
+        return SSL_write(server->tls, bytes, (int)len);
+    return send(server->connection, bytes, len, MSG_NOSIGNAL);
+}
+
+/* The client has not closed the connection. */
+static bool is_open(const struct server *server)
+{
+    char byte = 0;
+    if (server->tls != NULL)
+        return SSL_peek(server->tls, &byte, 1) == 1;
+    return recv(server->connection, &byte, 1, MSG_PEEK) == 1;
 }
 
 /* Input on the connection, or, when it has none, on a new one that takes its place. */
@@ -57,16 +92,18 @@ static bool next_input(struct server *server)
         const int on = 1;
         setsockopt(server->connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         server->connections++;
+        if (server->tls_context != NULL && !start_tls(server))
+            hang_up(server, false);
     }
 }
 
 static bool read_some(const struct server *server, struct buf *out, size_t most)
 {
-    if (!wait_input(server, server->connection, -1))
+    const bool is_there = server->tls != NULL && SSL_pending(server->tls) > 0;
+    if (!is_there && !wait_input(server, server->connection, -1))
         return false;
     buf_reserve(out, READ_BYTES);
-    const ssize_t got =
-        recv(server->connection, out->data + out->len, most < READ_BYTES ? most : READ_BYTES, 0);
+    const ssize_t got = take(server, out->data + out->len, most < READ_BYTES ? most : READ_BYTES);
     if (got <= 0)
         return false;
     out->len += (size_t)got;
@@ -77,7 +114,7 @@ static bool read_some(const struct server *server, struct buf *out, size_t most)
 static void send_text(const struct server *server, const char *text, size_t len)
 {
     while (len != 0) {
-        const ssize_t sent = send(server->connection, text, len, MSG_NOSIGNAL);
+        const ssize_t sent = give(server, text, len);
         if (sent <= 0)
             return;
         text += sent;
@@ -122,11 +159,11 @@ static void wait_until_gone(const struct server *server, bool trickles)
     char byte[256];
     for (;;) {
         if (wait_input(server, server->connection, trickles ? 10 : -1)) {
-            if (recv(server->connection, byte, sizeof byte, 0) <= 0)
+            if (take(server, byte, sizeof byte) <= 0)
                 return;
         } else if (!trickles || wait_input(server, -1, 0)) {
             return;
-        } else if (send(server->connection, "x", 1, MSG_NOSIGNAL) != 1) {
+        } else if (give(server, "x", 1) != 1) {
             return;
         }
     }
@@ -156,8 +193,7 @@ static void *run(void *arg)
 {
     struct server *server = arg;
     while (server->served_count < server->step_count && next_input(server)) {
-        char byte;
-        if (recv(server->connection, &byte, 1, MSG_PEEK) <= 0)
+        if (!is_open(server))
             hang_up(server, false);
         else
             serve(server, &server->steps[server->served_count]);
@@ -184,15 +220,57 @@ static int listen_on(unsigned port, unsigned *ret_port)
     return fd;
 }
 
-void server_start(struct server *server, unsigned port, const struct step *steps, size_t count)
+static void start_on(struct server *server, unsigned port, const struct step *steps, size_t count,
+                     SSL_CTX *tls_context)
 {
-    *server = (struct server){ .connection = -1, .step_count = count };
+    *server = (struct server){ .connection = -1, .step_count = count, .tls_context = tls_context };
     must(count <= SERVER_STEPS_MAX);
     memcpy(server->steps, steps, count * sizeof *steps);
     server->listener = listen_on(port, &server->port);
     must(pipe(server->quit) == 0);
     struct err err = { 0 };
     must(thread_start(&server->thread, "server", run, server, &err) == 0);
+}
+
+void server_start(struct server *server, unsigned port, const struct step *steps, size_t count)
+{
+    start_on(server, port, steps, count, NULL);
+}
+
+/* Self-signed, for a day. */
+static X509 *make_certificate(EVP_PKEY *key)
+{
+    X509 *made = X509_new();
+    must(made != NULL && X509_set_version(made, X509_VERSION_3) == 1);
+    ASN1_INTEGER_set(X509_get_serialNumber(made), 1);
+    X509_gmtime_adj(X509_getm_notBefore(made), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(made), 24L * 3600);
+    X509_set_pubkey(made, key);
+    X509_NAME *name = X509_get_subject_name(made);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"lade test", -1, -1,
+                               0);
+    X509_set_issuer_name(made, name);
+    X509_EXTENSION *address = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+    must(address != NULL && X509_add_ext(made, address, -1) == 1);
+    X509_EXTENSION_free(address);
+    must(X509_sign(made, key, EVP_sha256()) > 0);
+    return made;
+}
+
+void server_start_tls(struct server *server, const struct step *steps, size_t count,
+                      const char *ca_file)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    must(key != NULL);
+    X509 *certificate = make_certificate(key);
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    must(context != NULL && SSL_CTX_use_certificate(context, certificate) == 1 &&
+         SSL_CTX_use_PrivateKey(context, key) == 1);
+    FILE *file = fopen(ca_file, "w");
+    must(file != NULL && PEM_write_X509(file, certificate) == 1 && fclose(file) == 0);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    start_on(server, 0, steps, count, context);
 }
 
 void server_stop(struct server *server)
@@ -202,6 +280,7 @@ void server_stop(struct server *server)
     must(write(server->quit[1], "q", 1) == 1);
     thread_join(&server->thread);
     hang_up(server, false);
+    SSL_CTX_free(server->tls_context);
     close(server->listener);
     close(server->quit[0]);
     close(server->quit[1]);

@@ -38,10 +38,14 @@ struct server {
     int listener, quit[2], connection;
     int connections;
     unsigned port;
+    void *tls_context, *tls; /* SSL_CTX, SSL; NULL: plain */
     struct thread thread;
 };
 /* On 127.0.0.1, any port (0) or that one. Dies by itself with the test when the system refuses. */
 void server_start(struct server *server, unsigned port, const struct step *steps, size_t count);
+/* The same over TLS, with a certificate of its own for 127.0.0.1 that is written to ca_file. */
+void server_start_tls(struct server *server, const struct step *steps, size_t count,
+                      const char *ca_file);
 /* Wait for the thread; what was served stays. */
 void server_stop(struct server *server);
 void server_done(struct server *server);

@@ -1,5 +1,7 @@
 #include "http/http.h"
 
+#include "../scratch.h"
+
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -527,7 +529,7 @@ static void test_http_sends_again_when_a_kept_connection_had_been_closed(void **
 {
     (void)state;
     static const enum step_kind ends[] = { STEP_CLOSE, STEP_RESET, STEP_EARLY };
-    static const size_t sizes[] = { 0, 7, 100000, 24 * 1024 * 1024 };
+    static const size_t sizes[] = { 0, 7, 900000, 24 * 1024 * 1024 };
     char *bytes = some_bytes(sizes[3]);
     for (size_t end = 0; end < 3; end++) {
         for (size_t i = 0; i < 4; i++) {
@@ -696,6 +698,82 @@ static void test_http_open_wants_a_ca_file_that_is_there(void **state)
     assert_non_null(strstr(err.hint, "AWS_CA_BUNDLE"));
     assert_null(http);
     http_close(NULL);
+}
+
+/* ---- TLS ---- */
+
+static int send_tls(struct pair *pair, const void *bytes, size_t len)
+{
+    snprintf(pair->url, sizeof pair->url, "https://127.0.0.1:%u/", pair->server.port);
+    struct body body = body_of_memory(bytes, len, NULL, NULL);
+    const struct http_request request = { .method = "PUT", .url = pair->url, .body = &body };
+    err_clear(&pair->err);
+    return http_do(pair->http, &request, &pair->reply, &pair->err);
+}
+
+static void pair_open_tls(struct pair *pair, const struct step *steps, size_t count,
+                          const char *ca_file, bool is_trusted)
+{
+    *pair = (struct pair){ 0 };
+    server_start_tls(&pair->server, steps, count, ca_file);
+    const struct http_options options = { .ca_file = is_trusted ? ca_file : NULL };
+    assert_int_equal(http_open(&pair->http, &options, &pair->err), 0);
+}
+
+static void test_http_believes_only_certificates_that_verify(void **state)
+{
+    const struct step steps[] = { { STEP_ANSWER, OK_EMPTY } };
+    SCOPED(pair) struct pair pair;
+    const char *ca_file = scratch_path(*state, "ca.pem");
+    pair_open_tls(&pair, steps, 1, ca_file, false);
+    assert_int_equal(send_tls(&pair, "content", 7), -1);
+    assert_int_equal(pair.err.kind, ERR_CONFIG);
+    assert_non_null(strstr(pair.err.text, "does not verify"));
+    assert_non_null(strstr(pair.err.hint, "AWS_CA_BUNDLE"));
+    assert_false(pair.reply.is_sent);
+    server_stop(&pair.server);
+    assert_int_equal(pair.server.served_count, 0);
+}
+
+static void test_http_sends_over_tls_and_again_when_a_kept_connection_had_been_closed(void **state)
+{
+    static const enum step_kind ends[] = { STEP_CLOSE, STEP_RESET, STEP_EARLY };
+    const char *ca_file = scratch_path(*state, "ca.pem");
+    const size_t size = 900000;
+    char *bytes = some_bytes(size);
+    for (size_t end = 0; end < 3; end++) {
+        const struct step steps[] = { { STEP_ANSWER, OK_EMPTY },
+                                      { STEP_ANSWER, OK_EMPTY },
+                                      { ends[end] },
+                                      { STEP_ANSWER, OK_EMPTY } };
+        SCOPED(pair) struct pair pair;
+        pair_open_tls(&pair, steps, 4, ca_file, true);
+        assert_int_equal(send_tls(&pair, bytes, size), 0);
+        assert_int_equal(send_tls(&pair, "content", 7), 0);
+        assert_false(pair.reply.is_resent);
+        assert_int_equal(send_tls(&pair, bytes, size), 0);
+        assert_true(pair.reply.is_resent);
+        server_stop(&pair.server);
+        assert_int_equal(pair.server.connections, 2);
+        assert_memory_equal(pair.server.served[0].body.data, bytes, size);
+        assert_string_equal(buf_text(&pair.server.served[1].body), "content");
+        assert_int_equal(pair.server.served[3].body.len, size);
+        assert_memory_equal(pair.server.served[3].body.data, bytes, size);
+    }
+    mem_free(bytes);
+}
+
+static void test_http_ends_a_handshake_that_hangs(void **state)
+{
+    (void)state;
+    const struct step steps[] = { { STEP_HANG } };
+    const struct http_options options = { .connect_ms = 300 };
+    SCOPED(pair) struct pair pair;
+    pair_open(&pair, steps, 1, &options);
+    assert_int_equal(send_tls(&pair, "content", 7), -1);
+    assert_int_equal(pair.err.kind, ERR_NET);
+    assert_non_null(strstr(pair.err.text, "no connection to '127.0.0.1:"));
+    assert_false(pair.reply.is_sent);
 }
 
 /* ---- time ---- */
@@ -867,6 +945,8 @@ int main(void)
 {
     /* What the environment says about proxies is not for this server. */
     setenv("no_proxy", "*", 1);
+    struct scratch scratch;
+    scratch_open(&scratch);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_http_sends_the_path_as_it_is),
         cmocka_unit_test(test_http_sends_every_method),
@@ -893,6 +973,10 @@ int main(void)
         cmocka_unit_test(test_http_passes_over_an_address_that_does_not_answer),
         cmocka_unit_test(test_http_tells_what_cannot_be_a_url),
         cmocka_unit_test(test_http_open_wants_a_ca_file_that_is_there),
+        cmocka_unit_test_prestate(test_http_believes_only_certificates_that_verify, &scratch),
+        cmocka_unit_test_prestate(
+            test_http_sends_over_tls_and_again_when_a_kept_connection_had_been_closed, &scratch),
+        cmocka_unit_test(test_http_ends_a_handshake_that_hangs),
         cmocka_unit_test(test_http_ends_what_stalls),
         cmocka_unit_test(test_http_does_not_take_a_slow_source_for_a_stall),
         cmocka_unit_test(test_http_does_not_take_a_slow_sink_for_a_stall),
@@ -900,5 +984,7 @@ int main(void)
         cmocka_unit_test(test_http_stop_ends_a_request_that_hangs),
         cmocka_unit_test(test_http_serves_threads_with_a_connection_each),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    scratch_close(&scratch);
+    return failed;
 }

@@ -135,8 +135,8 @@ static void test_parent_of_a_location_and_its_last_name(void **state)
     struct store *store = NULL;
     struct err err = { 0 };
     char *name = NULL;
-    assert_int_equal(
-        store_open_parent(&store, scratch_path(&scratch, "y/a"), NULL, &name, &err), 0);
+    assert_int_equal(store_open_parent(&store, scratch_path(&scratch, "y/a"), NULL, &name, &err),
+                     0);
     assert_string_equal(name, "a");
     struct object object = { 0 };
     assert_int_equal(store->driver->head(store, "a", &object, &err), 0);

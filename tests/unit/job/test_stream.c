@@ -59,8 +59,7 @@ static struct store *open_store(void)
 {
     struct store *store = NULL;
     struct err err = { 0 };
-    assert_int_equal(store_open_location(&store, scratch_path(&scratch, "tree"), NULL, &err),
-                     0);
+    assert_int_equal(store_open_location(&store, scratch_path(&scratch, "tree"), NULL, &err), 0);
     return store;
 }
 
