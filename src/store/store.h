@@ -41,6 +41,7 @@ struct store_limits {
                         keep mode and times */
     bool lists_attr; /* a listing carries kind, mode, owner and mtime as they were put */
     bool is_staged;  /* put() and commit() become visible and durable only with commit_batch() */
+    bool has_md5;    /* an etag can be the MD5 of the content, or that of the MD5s of its parts */
     bool keeps_data; /* false for null: what was put cannot be read */
 };
 

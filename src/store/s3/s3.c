@@ -22,6 +22,7 @@ static const struct store_limits s3_limits = {
     .max_meta_bytes = S3_META_MAX - OWN_META_MAX,
     .max_delete_count = S3_PAGE_MAX,
     .transfers = 32,
+    .has_md5 = true,
     .keeps_data = true,
 };
 
