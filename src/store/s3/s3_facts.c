@@ -73,9 +73,9 @@ static const char *line_value(const char *text, const char *name)
 static unsigned char value_of(const char *at)
 {
     const size_t len = at != NULL ? strcspn(at, "\n") : 0;
-    for (unsigned char i = 0; i < S3_FACT_VALUES; i++)
+    for (size_t i = 0; i < S3_FACT_VALUES; i++)
         if (strlen(values[i]) == len && memcmp(values[i], at, len) == 0)
-            return i;
+            return (unsigned char)i;
     return S3_UNSEEN;
 }
 
