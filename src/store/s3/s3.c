@@ -67,6 +67,7 @@ static int fill(struct s3_store *store, struct s3_config *config, const char *pa
     store->credentials = config->credentials;
     config->credentials = (struct s3_credentials){ 0 };
     store->base.limits.max_key_bytes -= (uint32_t)strlen(store->place.prefix);
+    s3_proof_recall(store);
     return 0;
 }
 

@@ -149,10 +149,12 @@ static inline bool s3_body_is_long(const struct body *body)
 
 /* ---- what the server does ---- */
 
-/* Is the server known to refuse what does not have the CRC64NVME of its header? Looks into the
- * cache, and tries it out at the first call to an endpoint that is not in there. False over plain
- * http, where only a signed digest shows that the bytes came unchanged from us. */
+/* Is the server known to refuse what does not have the CRC64NVME of its header? The first call for
+ * an endpoint that is not in the cache tries it out; false for those who come meanwhile, and over
+ * plain http, where only a signed digest shows that the bytes came unchanged from us. */
 bool s3_proves_by_crc64(struct s3_store *store);
+/* At the start: what the cache says. */
+void s3_proof_recall(struct s3_store *store);
 /* A request with a CRC was refused for another reason than wrong bytes: true when this may be since
  * of the CRC, which is no longer sent then. */
 bool s3_doubts_crc64(struct s3_store *store, const struct err *err);

@@ -512,27 +512,40 @@ static void save(struct s3_store *store, const struct s3_facts *facts, const cha
         log_line(LOG_DEBUG, "s3", store->place.bucket, "what was learnt is not kept: %s", err.text);
 }
 
-static enum proof find_proof(struct s3_store *store)
+static enum proof proof_of(const struct s3_facts *facts)
 {
-    if (!is_tls(store))
-        return PROOF_SHA256;
-    struct s3_facts facts = { 0 };
-    char *endpoint = s3_place_endpoint(&store->place);
-    const bool known = s3_facts_load(&facts, endpoint, store->place.bucket, clock_now_ns()) &&
-                       facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN;
-    if (!known) {
-        struct err ignored = { 0 }; /* what stops the probe stops the put too, and is told there */
-        facts = (struct s3_facts){ 0 };
-        (void)!s3_probe_clean(store, &ignored);
-        err_clear(&ignored);
-        probe_crc64(store, &facts, &ignored);
-        if (facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN)
-            save(store, &facts, endpoint);
-    }
-    mem_release(endpoint);
-    return facts.seen[S3_FACT_CRC64NVME] == S3_YES && facts.seen[S3_FACT_CRC64NVME_PART] == S3_YES
+    return facts->seen[S3_FACT_CRC64NVME] == S3_YES && facts->seen[S3_FACT_CRC64NVME_PART] == S3_YES
                ? PROOF_CRC64
                : PROOF_SHA256;
+}
+
+void s3_proof_recall(struct s3_store *store)
+{
+    struct s3_facts facts;
+    if (!is_tls(store)) {
+        atomic_store(&store->proof, PROOF_SHA256);
+        return;
+    }
+    char *endpoint = s3_place_endpoint(&store->place);
+    if (s3_facts_load(&facts, endpoint, store->place.bucket, clock_now_ns()) &&
+        facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN)
+        atomic_store(&store->proof, proof_of(&facts));
+    mem_release(endpoint);
+}
+
+static enum proof find_proof(struct s3_store *store)
+{
+    struct s3_facts facts = { 0 };
+    struct err ignored = { 0 }; /* what stops the probe stops the put too, and is told there */
+    (void)!s3_probe_clean(store, &ignored);
+    err_clear(&ignored);
+    probe_crc64(store, &facts, &ignored);
+    if (facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN) {
+        char *endpoint = s3_place_endpoint(&store->place);
+        save(store, &facts, endpoint);
+        mem_release(endpoint);
+    }
+    return proof_of(&facts);
 }
 
 /* While one worker asks, the others sign. */
