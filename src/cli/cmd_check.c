@@ -65,6 +65,8 @@ static void show_json(const struct check_counts *counts, int status)
     json_u64(&json, "same_by_reading", counts->by_verdict[CHECK_SAME_READ]);
     json_u64(&json, "same_by_record", counts->by_verdict[CHECK_SAME_RECORDED]);
     json_u64(&json, "same_by_size_and_time", counts->by_verdict[CHECK_SAME_TIME]);
+    json_u64(&json, "same_by_size_only",
+             counts->by_verdict[CHECK_SIZE_PARTS] + counts->by_verdict[CHECK_SIZE_ETAG]);
     json_u64(&json, "directories", counts->by_verdict[CHECK_DIRECTORY]);
     json_u64(&json, "skipped", counts->by_verdict[CHECK_SKIPPED]);
     json_u64(&json, "missing", counts->by_verdict[CHECK_MISSING]);
@@ -87,6 +89,11 @@ static void show_counts(const struct check_counts *counts)
         { CHECK_SAME_RECORDED, "the same, as recorded with their digests" },
         { CHECK_SAME_TIME, "the same in size and time; nothing is recorded of their content "
                            "(--deep reads it)" },
+        { CHECK_SIZE_PARTS,
+          "compared by size only: stored in parts of no usual size, so their ETag "
+          "cannot be computed (--download reads them)" },
+        { CHECK_SIZE_ETAG, "compared by size only: their ETag is no digest of the content "
+                           "(--download reads them)" },
         { CHECK_DIRECTORY, "directories, there" },
         { CHECK_SKIPPED, "skipped: never moved (FIFOs, sockets, devices)" },
         { CHECK_MISSING, "missing" },

@@ -449,6 +449,18 @@ const struct opt rows_stored[] = {
     { 0 },
 };
 
+const struct opt rows_doctor[] = {
+    { .name = "again",
+      .type = OPT_FLAG,
+      .offset = FIELD(again),
+      .no_env = true,
+      .group = OPT_GROUP_ACTION,
+      .help = "try out anew what the server can do",
+      .doc = "Try out anew what the server supports and verifies, instead of believing what was "
+             "learnt in the last two weeks, and keep that." },
+    { 0 },
+};
+
 const struct opt rows_uploads[] = {
     { .name = "abort",
       .type = OPT_FLAG,

@@ -21,6 +21,7 @@ extern const struct opt rows_batches[];   /* --max-batches */
 extern const struct opt rows_transfer[];  /* --transfers --memory --bwlimit --tpslimit --retries */
 extern const struct opt rows_access[];    /* --endpoint-url --profile --region */
 extern const struct opt rows_stored[];    /* --storage-class --acl */
+extern const struct opt rows_doctor[];    /* --again */
 extern const struct opt rows_uploads[];   /* --abort --older-than */
 extern const struct opt rows_crawl[];     /* --crawlers */
 extern const struct opt rows_long[];      /* -l: ls */

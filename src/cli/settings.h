@@ -54,6 +54,7 @@ struct settings {
     enum setting_links links;
     bool recursive;
     bool abort_uploads;
+    bool again;
 
     /* what is done with them */
     bool dry_run;

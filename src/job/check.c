@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "base/queue.h"
 #include "base/scope.h"
+#include "job/etag.h"
 #include "job/filter.h"
 #include "job/objects.h"
 #include "job/source.h"
@@ -102,7 +103,9 @@ static void thread_ends(struct check *check, const struct err *err)
 
 /* ---- content ---- */
 
-static int read_file(struct reader *reader, const struct task *task, void *slab, struct err *err)
+/* `etag` (may be NULL) is fed with it, too. */
+static int read_file(struct reader *reader, const struct task *task, void *slab, struct etag *etag,
+                     struct err *err)
 {
     struct source_file file;
     if (source_open(&file, &reader->dirs, task->name, err) < 0)
@@ -112,27 +115,32 @@ static int read_file(struct reader *reader, const struct task *task, void *slab,
     const void *bytes = NULL;
     size_t len = 1;
     int result = 0;
-    while (result == 0 && len != 0)
+    while (result == 0 && len != 0) {
         result = body_next(&body, &bytes, &len, err);
+        if (result == 0 && etag != NULL)
+            etag_add(etag, bytes, len);
+    }
     if (result == 0)
         result = source_check(&file, &reader->dirs, task->name, err);
     source_close(&file);
     return result;
 }
 
-static int digest_local(struct reader *reader, const struct task *task, uint64_t *ret_crc64,
-                        struct err *err)
+static int digest_local(struct reader *reader, const struct task *task, struct etag *etag,
+                        uint64_t *ret_crc64, struct err *err)
 {
     digest_reset(&reader->digest);
     if (task->kind == ENTRY_LINK) {
         if (source_read_link(&reader->dirs, task->name, &reader->text, err) < 0)
             return -1;
         digest_add(&reader->digest, buf_text(&reader->text), reader->text.len);
+        if (etag != NULL)
+            etag_add(etag, buf_text(&reader->text), reader->text.len);
     } else {
         void *slab = NULL;
         if (pool_take(reader->check->pool, &slab, 1, reader->check->options.stop, err) < 0)
             return -1;
-        const int result = read_file(reader, task, slab, err);
+        const int result = read_file(reader, task, slab, etag, err);
         pool_give(reader->check->pool, &slab, 1);
         if (result < 0)
             return -1;
@@ -161,41 +169,90 @@ static struct store *store_of(struct check *check, const struct task *task, cons
     return object_set_find(&check->objects, task->key, ret_key)->store;
 }
 
-/* The digest of what is stored: read now, recorded, told by the store, or else read after all. */
-static int digest_stored(struct reader *reader, const struct task *task, uint64_t *ret_crc64,
-                         bool *ret_rotten, struct err *err)
+/* What is known of the stored content. */
+struct stored {
+    struct store *store;
+    const char *key; /* the task's */
+    uint64_t crc64;
+    bool rotten;               /* read, and not what it was recorded to be */
+    char etag[STORE_ETAG_MAX]; /* not "": all that there is; crc64 is not known */
+};
+
+/* The digest of what is stored: recorded, told by the store, or read now. */
+static int digest_stored(struct reader *reader, const struct task *task, struct stored *stored,
+                         struct err *err)
 {
-    const char *key = NULL;
-    struct store *store = store_of(reader->check, task, &key);
-    struct object object = { 0 };
-    uint64_t expected = task->record.crc64;
+    const bool downloads = reader->check->options.download;
     bool known = task->record.known;
+    stored->store = store_of(reader->check, task, &stored->key);
+    stored->crc64 = task->record.crc64;
     if (!known) {
-        if (store->driver->head(store, key, &object, err) < 0)
+        SCOPED(object) struct object object = { 0 };
+        if (stored->store->driver->head(stored->store, stored->key, &object, err) < 0)
             return -1;
         known = (object.attr.have & ATTR_CRC64) != 0;
-        expected = object.attr.crc64;
-        object_done(&object);
+        stored->crc64 = object.attr.crc64;
+        if (!known && !downloads && stored->store->limits.has_md5 && object.etag[0] != '\0') {
+            memcpy(stored->etag, object.etag, STORE_ETAG_MAX);
+            return 0;
+        }
     }
-    *ret_crc64 = expected;
-    if (known && !reader->check->options.download)
+    if (known && !downloads)
         return 0;
-    if (download(reader, store, key, ret_crc64, err) < 0)
+    const uint64_t expected = stored->crc64;
+    if (download(reader, stored->store, stored->key, &stored->crc64, err) < 0)
         return -1;
-    *ret_rotten = known && *ret_crc64 != expected;
+    stored->rotten = known && stored->crc64 != expected;
     return 0;
+}
+
+/* 1: *ret_verdict says it; 0: both CRCs are known now. */
+static int compare_etag(struct reader *reader, const struct task *task, struct stored *stored,
+                        uint64_t *ret_local, enum check_verdict *ret_verdict, struct err *err)
+{
+    SCOPED(etag) struct etag etag;
+    const uint64_t own_bytes = store_part_bytes(&stored->store->limits, task->size_bytes);
+    const int usable = etag_open(&etag, stored->etag, task->size_bytes, own_bytes, err);
+    if (usable < 0)
+        return -1;
+    *ret_verdict = etag.part_count != 0 ? CHECK_SIZE_PARTS : CHECK_SIZE_ETAG;
+    if (usable == 0)
+        return 1;
+    if (digest_local(reader, task, &etag, ret_local, err) < 0)
+        return -1;
+    if (etag_fits(&etag)) {
+        *ret_verdict = CHECK_SAME_READ;
+        return 1;
+    }
+    if (etag.part_count != 0)
+        return 1;
+    /* Other content, or encrypted: to be sure. */
+    return download(reader, stored->store, stored->key, &stored->crc64, err);
+}
+
+/* 1: *ret_verdict says it; 0: `stored` and *ret_local do. */
+static int look_at(struct reader *reader, const struct task *task, struct stored *stored,
+                   uint64_t *ret_local, enum check_verdict *ret_verdict, struct err *err)
+{
+    const bool read_local =
+        reader->check->options.deep || !task->record.known || !task->local_as_recorded;
+    *ret_local = task->record.crc64;
+    if (digest_stored(reader, task, stored, err) < 0)
+        return -1;
+    if (stored->etag[0] != '\0')
+        return compare_etag(reader, task, stored, ret_local, ret_verdict, err);
+    return read_local ? digest_local(reader, task, NULL, ret_local, err) : 0;
 }
 
 static void compare(struct reader *reader, const struct task *task)
 {
     struct check *check = reader->check;
     struct err err = { 0 };
-    uint64_t stored = 0;
-    uint64_t local = task->record.crc64;
-    bool rotten = false;
-    const bool read_local = check->options.deep || !task->record.known || !task->local_as_recorded;
-    if (digest_stored(reader, task, &stored, &rotten, &err) < 0 ||
-        (read_local && digest_local(reader, task, &local, &err) < 0)) {
+    struct stored stored = { 0 };
+    uint64_t local = 0;
+    enum check_verdict verdict = CHECK_SAME_READ;
+    const int looked = look_at(reader, task, &stored, &local, &verdict, &err);
+    if (looked < 0) {
         if (err.kind == ERR_STOPPED)
             return;
         find(check, err.kind == ERR_CHANGED ? CHECK_DIFFERENT : CHECK_UNREADABLE, task->name,
@@ -203,14 +260,14 @@ static void compare(struct reader *reader, const struct task *task)
         return;
     }
     char why[160];
-    if (rotten)
+    if (looked == 0 && stored.rotten)
         snprintf(why, sizeof why, "the stored bytes are not those that were stored (%016llx)",
-                 (unsigned long long)stored);
-    else if (local != stored)
+                 (unsigned long long)stored.crc64);
+    else if (looked == 0 && local != stored.crc64)
         snprintf(why, sizeof why, "content: CRC64NVME %016llx here, %016llx stored",
-                 (unsigned long long)local, (unsigned long long)stored);
+                 (unsigned long long)local, (unsigned long long)stored.crc64);
     else {
-        count(check, CHECK_SAME_READ, task->size_bytes);
+        count(check, verdict, task->size_bytes);
         return;
     }
     find(check, CHECK_DIFFERENT, task->name, why);

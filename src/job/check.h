@@ -27,6 +27,8 @@ enum check_verdict {
     CHECK_SAME_READ,     /* content compared: bytes were read now, on one side at least */
     CHECK_SAME_RECORDED, /* size, time and etag are those that were recorded with its digest */
     CHECK_SAME_TIME,     /* size and time are equal, and nothing is recorded of the content */
+    CHECK_SIZE_ETAG,     /* size is equal; the store's ETag is no digest of the content */
+    CHECK_SIZE_PARTS,    /* size is equal; the ETag is of parts of a size that cannot be guessed */
     CHECK_DIRECTORY,     /* is there */
     CHECK_SKIPPED,       /* never moved (FIFOs and the like) */
     CHECK_MISSING,

@@ -1,10 +1,13 @@
 #include "store/store.h"
 
 #include "base/ban.h"
+#include "base/mem.h"
 #include "store/fault/fault.h"
 #include "store/file/file.h"
 #include "store/null/null.h"
 #include "store/s3/s3.h"
+
+#include <stdarg.h>
 
 #define LEAST_PART_BYTES (UINT64_C(8) * 1024 * 1024)
 #define WANTED_PARTS 9000 /* S3 caps parts at 10,000 */
@@ -38,6 +41,37 @@ void store_upload_done(struct store_upload *upload)
 {
     buf_done(&upload->key);
     *upload = (struct store_upload){ 0 };
+}
+
+void store_findings_done(struct store_findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        mem_release(findings->items[i].text);
+        mem_release(findings->items[i].todo);
+    }
+    mem_release(findings->items);
+    *findings = (struct store_findings){ 0 };
+}
+
+void store_findings_add(struct store_findings *findings, const char *name, enum store_health health,
+                        const char *todo, const char *fmt, ...)
+{
+    char text[640];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    findings->items = mem_resize(findings->items, (findings->count + 1) * sizeof *findings->items);
+    findings->items[findings->count++] = (struct store_finding){
+        .name = name, .health = health, .text = mem_string(text), .todo = mem_string(todo)
+    };
+}
+
+void store_findings_add_err(struct store_findings *findings, const char *name,
+                            const struct err *err, const char *todo)
+{
+    store_findings_add(findings, name, STORE_BAD, err->hint[0] != '\0' ? err->hint : todo, "%s",
+                       err->text);
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)

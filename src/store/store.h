@@ -42,6 +42,7 @@ struct store_limits {
                         keep mode and times */
     bool lists_attr; /* a listing carries kind, mode, owner and mtime as they were put */
     bool is_staged;  /* put() and commit() become visible and durable only with commit_batch() */
+    bool has_md5;    /* an etag can be the MD5 of the content, or that of the MD5s of its parts */
     bool keeps_data; /* false for null: what was put cannot be read */
 };
 
@@ -98,6 +99,26 @@ struct store_staged { /* one object to be made visible by commit_batch() */
     bool if_absent;
     struct err err; /* out; an item whose err is set on entry is passed over */
 };
+
+/* What diagnose() finds, a line for each thing that it looked at. */
+enum store_health { STORE_OK, STORE_WARN, STORE_BAD }; /* BAD: the place cannot be used */
+struct store_finding {
+    const char *name; /* "clock": constant, one word */
+    enum store_health health;
+    char *text; /* how it is */
+    char *todo; /* what the user can do about it, "" = nothing needs to be done */
+};
+struct store_findings {
+    struct store_finding *items;
+    size_t count;
+    int64_t probed_ns; /* some of it was learnt then (since 1970) and kept; 0 = all is of now */
+};
+void store_findings_done(struct store_findings *findings);
+void store_findings_add(struct store_findings *findings, const char *name, enum store_health health,
+                        const char *todo, const char *fmt, ...) PRINTF_LIKE(5, 6);
+/* How an error is told: BAD, with its hint, or what to do in any case. */
+void store_findings_add_err(struct store_findings *findings, const char *name,
+                            const struct err *err, const char *todo);
 
 struct store;
 struct store_list;    /* a listing in progress; owned by the caller, belongs to one thread */
@@ -167,6 +188,11 @@ struct store_driver {
                   struct err *err);
     /* Is the place there and usable? Leaves nothing behind. */
     int (*probe)(struct store *store, struct err *err);
+    /* Look at the place that open() would open, from the credentials to what it can do. What is
+     * wrong is a finding, never an error. Leaves nothing behind: what a kill left is removed by the
+     * next call. `again`: whatever was learnt earlier is not believed. */
+    void (*diagnose)(const char *path, const struct store_options *options, bool again,
+                     struct store_findings *findings);
 
     /* Large objects that were begun under keys with this prefix and neither committed nor aborted,
      * whoever began them. All three NULL: the store does not tell. */

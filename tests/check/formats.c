@@ -10,6 +10,7 @@
 #include "job/claim.h"
 #include "job/job.h"
 #include "job/journal.h"
+#include "store/s3/s3_facts.h"
 #include "store/store.h"
 
 #include <ctype.h>
@@ -360,6 +361,24 @@ static void test_temporary_names(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)
 
+/* ---- the cache ---- */
+
+static void test_facts(void **state)
+{
+    (void)state;
+    SCOPED(buf) struct buf want = { 0 };
+    SCOPED(buf) struct buf text = { 0 };
+    struct s3_facts facts = { .probed_ns = 1500000000 * NS_PER_S,
+                              .seen = { S3_YES, S3_YES, S3_YES, S3_IGNORED, S3_UNSEEN, S3_NO,
+                                        S3_YES, S3_YES } };
+    struct s3_facts again;
+    read_example("facts", &want);
+    s3_facts_write(&facts, "https://a3s.fi", "run7", &text);
+    assert_string_equal(text.data, want.data);
+    assert_true(s3_facts_read(&again, want.data, want.len, "https://a3s.fi", "run7"));
+    assert_memory_equal(again.seen, facts.seen, sizeof facts.seen);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -376,6 +395,7 @@ int main(int argc, char **argv)
         CASE(test_claim),
         CASE(test_extended_attributes),
         CASE(test_temporary_names),
+        CASE(test_facts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -351,6 +351,21 @@ static int fault_probe(struct store *base, struct err *err)
     return after(&action, inner_driver(base)->probe(fault_of(base)->inner, err), err);
 }
 
+/* What lies behind; the faults are of calls. */
+static void fault_diagnose(const char *path, const struct store_options *options, bool again,
+                           struct store_findings *findings)
+{
+    SCOPED(location) struct location location = { 0 };
+    struct err err = { 0 };
+    const char *plus = strchr(path, '+');
+    if (location_parse(&location, plus != NULL ? plus + 1 : path, &err) < 0) {
+        store_findings_add_err(findings, "location", &err, "write fault:RULES+LOCATION");
+        return;
+    }
+    const char *scheme = location_is_local(&location) ? "file" : location.scheme;
+    store_driver_by_scheme(scheme)->diagnose(location.path, options, again, findings);
+}
+
 const struct store_driver fault_driver = {
     .scheme = "fault",
     .help = "fault:RULES+LOCATION  a store that misbehaves, for tests",
@@ -374,4 +389,5 @@ const struct store_driver fault_driver = {
     .copy = fault_copy,
     .remove = fault_remove,
     .probe = fault_probe,
+    .diagnose = fault_diagnose,
 };

@@ -568,4 +568,5 @@ const struct store_driver file_driver = {
     .copy = file_copy,
     .remove = file_remove,
     .probe = file_probe,
+    .diagnose = file_diagnose,
 };

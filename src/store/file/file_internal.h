@@ -86,3 +86,8 @@ int file_list_open(struct store_list **ret_list, struct store *store, const char
                    const char *start_after, bool delimited, struct err *err);
 int file_list_next(struct store_list *list, struct object *object, struct err *err);
 void file_list_close(struct store_list *list);
+
+/* ---- file_diagnose.c ---- */
+
+void file_diagnose(const char *path, const struct store_options *options, bool again,
+                   struct store_findings *findings);

@@ -215,6 +215,14 @@ static int null_probe(struct store *store, struct err *err)
     return 0;
 }
 
+static void null_diagnose(const char *path, const struct store_options *options, bool again,
+                          struct store_findings *findings)
+{
+    (void)path, (void)options, (void)again;
+    store_findings_add(findings, "write", STORE_OK, "",
+                       "it takes everything, keeps nothing, and proves nothing");
+}
+
 const struct store_driver null_driver = {
     .scheme = "null",
     .help = "null:  takes everything and stores nothing",
@@ -238,4 +246,5 @@ const struct store_driver null_driver = {
     .copy = null_copy,
     .remove = null_remove,
     .probe = null_probe,
+    .diagnose = null_diagnose,
 };

@@ -22,6 +22,7 @@ static const struct store_limits s3_limits = {
     .max_meta_bytes = S3_META_MAX - OWN_META_MAX,
     .max_delete_count = S3_PAGE_MAX,
     .transfers = 32,
+    .has_md5 = true,
     .keeps_data = true,
 };
 
@@ -66,6 +67,7 @@ static int fill(struct s3_store *store, struct s3_config *config, const char *pa
     store->credentials = config->credentials;
     config->credentials = (struct s3_credentials){ 0 };
     store->base.limits.max_key_bytes -= (uint32_t)strlen(store->place.prefix);
+    s3_proof_recall(store);
     return 0;
 }
 
@@ -182,6 +184,7 @@ const struct store_driver s3_driver = {
     .copy = s3_copy,
     .remove = s3_remove,
     .probe = s3_probe,
+    .diagnose = s3_diagnose,
     .uploads_open = s3_uploads_open,
     .uploads_next = s3_uploads_next,
     .uploads_close = s3_uploads_close,

@@ -1,7 +1,8 @@
-/* A signed request names the SHA-256 of its body before the first byte of it. So a body is read
+/* A request names the digest of its body before the first byte of it. So a body is read
  * twice: once to digest it, once to send it; what fits in its slab is kept in between. The server
  * compares what came with the digest, so the second reading cannot differ unnoticed. */
 #include "base/ban.h"
+#include "base/scope.h"
 #include "store/s3/s3_internal.h"
 
 /* *ret_bytes: all of it, if it came in one piece. Not counted as moved, and not held back by
@@ -22,10 +23,20 @@ static int digest_all(struct body *body, const struct stop *stop, const void **r
     return 0;
 }
 
+void s3_crc64_text(uint64_t crc64, char ret_text[S3_CRC64_TEXT])
+{
+    unsigned char bytes[8];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(crc64 >> (56 - 8 * i));
+    SCOPED(buf) struct buf text = { 0 };
+    s3_base64(bytes, sizeof bytes, &text);
+    snprintf(ret_text, S3_CRC64_TEXT, "%s", text.data);
+}
+
 int s3_load_body(struct s3_load *load, struct body *body, const struct stop *stop, struct err *err)
 {
     struct digest digest;
-    if (digest_init(&digest, DIGEST_SHA256, err) < 0)
+    if (digest_init(&digest, load->by_crc64 ? 0 : DIGEST_SHA256, err) < 0)
         return -1;
     struct body reading = *body;
     reading.flow = NULL;
@@ -40,8 +51,12 @@ int s3_load_body(struct s3_load *load, struct body *body, const struct stop *sto
     digest_done(&digest);
     if (result < 0)
         return -1;
-    digest_hex(value.sha256, sizeof value.sha256, load->sha256);
+    if (load->by_crc64)
+        snprintf(load->sha256, sizeof load->sha256, "%s", SIGV4_UNSIGNED);
+    else
+        digest_hex(value.sha256, sizeof value.sha256, load->sha256);
     load->crc64 = value.crc64;
+    s3_crc64_text(value.crc64, load->crc64_text);
     body_rewind(body);
     load->body = body;
     if (len != body->size_bytes || body->fd < 0)

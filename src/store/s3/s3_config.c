@@ -205,28 +205,59 @@ static int take_addressing(struct s3_config *config, const struct profile *profi
 
 /* The first that is set of what the command line and the environment say, else the profile's. */
 static char *first_set(const char *option, const char *variable, const char *other_variable,
-                       const struct profile *profile, const char *name)
+                       const struct profile *profile, const char *name, const char **ret_from)
 {
-    const char *value = option != NULL ? option : environment(variable);
-    if (value == NULL && other_variable != NULL)
+    *ret_from = "the command line";
+    if (option != NULL)
+        return mem_string(option);
+    *ret_from = variable;
+    const char *value = environment(variable);
+    if (value == NULL && other_variable != NULL) {
+        *ret_from = other_variable;
         value = environment(other_variable);
-    return value != NULL ? mem_string(value) : profile_value(profile, NULL, name);
+    }
+    if (value != NULL)
+        return mem_string(value);
+    *ret_from = "the profile";
+    return profile_value(profile, NULL, name);
+}
+
+/* Which file has the profile's key, for people. */
+static char *describe_profile(const struct profile *profile)
+{
+    struct buf text = { 0 };
+    struct buf value = { 0 };
+    const bool in_credentials = s3_ini_find(buf_text(&profile->credentials), profile->name.data,
+                                            NULL, "aws_access_key_id", &value);
+    const char *variable = in_credentials ? "AWS_SHARED_CREDENTIALS_FILE" : "AWS_CONFIG_FILE";
+    const char *own = in_credentials ? "~/.aws/credentials" : "~/.aws/config";
+    const char *path = environment(variable);
+    forget_buf(&value);
+    buf_printf(&text, "profile '%s' in %s", profile->name.data, path != NULL ? path : own);
+    return buf_take(&text);
 }
 
 static int fill(struct s3_config *config, const struct store_access *access,
                 const struct profile *profile, struct err *err)
 {
     config->profile = copy_of(access->profile);
-    config->endpoint_url = first_set(access->endpoint_url, "AWS_ENDPOINT_URL_S3",
-                                     "AWS_ENDPOINT_URL", profile, "endpoint_url");
-    config->region =
-        first_set(access->region, "AWS_REGION", "AWS_DEFAULT_REGION", profile, "region");
-    config->ca_file = first_set(NULL, "AWS_CA_BUNDLE", NULL, profile, "ca_bundle");
+    config->endpoint_url =
+        first_set(access->endpoint_url, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", profile,
+                  "endpoint_url", &config->endpoint_from);
+    config->region = first_set(access->region, "AWS_REGION", "AWS_DEFAULT_REGION", profile,
+                               "region", &config->region_from);
+    const char *ignored;
+    config->ca_file = first_set(NULL, "AWS_CA_BUNDLE", NULL, profile, "ca_bundle", &ignored);
     if (take_addressing(config, profile, err) < 0)
         return -1;
-    if (config->profile == NULL && from_environment(&config->credentials))
+    if (config->profile == NULL && from_environment(&config->credentials)) {
+        config->credentials_from = mem_string("the environment, AWS_ACCESS_KEY_ID");
         return 0;
-    return profile_credentials(profile, &config->credentials, err);
+    }
+    if (profile_credentials(profile, &config->credentials, err) < 0)
+        return -1;
+    config->credentials_from = describe_profile(profile);
+    return 0;
 }
 
 int s3_config_load(struct s3_config *ret_config, const struct store_access *access, struct err *err)
@@ -248,6 +279,7 @@ void s3_config_done(struct s3_config *config)
     mem_release(config->endpoint_url);
     mem_release(config->region);
     mem_release(config->ca_file);
+    mem_release(config->credentials_from);
     s3_credentials_done(&config->credentials);
     *config = (struct s3_config){ 0 };
 }

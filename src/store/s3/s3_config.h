@@ -30,6 +30,9 @@ struct s3_config {
     char *ca_file;      /* NULL: the system's */
     enum s3_addressing addressing;
     struct s3_credentials credentials;
+    /* Where they were found, in words for people. */
+    char *credentials_from;
+    const char *endpoint_from, *region_from;
 };
 CHECKED int s3_config_load(struct s3_config *ret_config, const struct store_access *access,
                            struct err *err);

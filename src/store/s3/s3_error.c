@@ -57,6 +57,7 @@ static const struct meaning meanings[] = {
     { "TooManyBuckets", ERR_LIMIT, "remove a bucket or ask for more" },
     { "TooManyRequests", ERR_BUSY, NULL },
     { "UserSuspended", ERR_AUTH, "the account is suspended" },
+    { "XAmzContentChecksumMismatch", ERR_CORRUPT, NULL },
     { "XAmzContentSHA256Mismatch", ERR_CORRUPT, NULL },
 };
 

@@ -6,6 +6,7 @@
 #include "http/sigv4_chunks.h"
 #include "store/s3/s3.h"
 #include "store/s3/s3_config.h"
+#include "store/s3/s3_facts.h"
 #include "store/s3/s3_xml.h"
 
 #include <stdatomic.h>
@@ -40,6 +41,7 @@ struct s3_store {
     char *profile;              /* the argument of refresh; NULL = none was named */
     char *acl, *storage_class;  /* NULL = not asked for */
     atomic_int_fast64_t skew_s; /* what to add to our clock to have the server's */
+    atomic_int proof;           /* s3_probe.c: is the CRC in a header enough? */
     struct lock lock;
     struct sigv4_key key;              /* guarded by lock */
     char region[S3_REGION_MAX];        /* guarded by lock */
@@ -124,12 +126,17 @@ bool s3_key_is_link(const char *key);
 
 /* A body that is about to be sent: its digests are known, and what fits in its slab is in memory.
  */
+#define S3_CRC64_TEXT 13 /* base64 of 8 bytes, with the NUL */
 struct s3_load {
+    bool by_crc64;     /* set by the caller: the CRC in a header is the proof, no SHA-256 is made */
     struct body *body; /* to send: the caller's, or `memory` */
     struct body memory;
-    char sha256[2 * DIGEST_SHA256_BYTES + 1];
-    uint64_t crc64; /* of what is to be sent */
+    char sha256[2 * DIGEST_SHA256_BYTES + 1]; /* what is signed; by_crc64: SIGV4_UNSIGNED */
+    uint64_t crc64;                           /* of what is to be sent */
+    char crc64_text[S3_CRC64_TEXT];           /* the same for S3_CRC64_HEADER */
 };
+#define S3_CRC64_HEADER "x-amz-checksum-crc64nvme"
+void s3_crc64_text(uint64_t crc64, char ret_text[S3_CRC64_TEXT]);
 /* Reads the body once; ERR_SOURCE, ERR_CHANGED, ERR_STOPPED. */
 CHECKED int s3_load_body(struct s3_load *load, struct body *body, const struct stop *stop,
                          struct err *err);
@@ -140,6 +147,35 @@ static inline bool s3_body_is_long(const struct body *body)
 {
     return body->fd >= 0 && body->size_bytes > body->slab_bytes;
 }
+
+/* ---- what the server does ---- */
+
+/* Is the server known to refuse what does not have the CRC64NVME of its header? The first call for
+ * an endpoint that is not in the cache tries it out; false for those who come meanwhile, and over
+ * plain http, where only a signed digest shows that the bytes came unchanged from us. */
+bool s3_proves_by_crc64(struct s3_store *store);
+/* At the start: what the cache says. */
+void s3_proof_recall(struct s3_store *store);
+/* A request with a CRC was refused for another reason than wrong bytes: true when this may be since
+ * of the CRC, which is no longer sent then. */
+bool s3_doubts_crc64(struct s3_store *store, const struct err *err);
+/* "https://HOST/BASE", by which facts are kept; the caller's. */
+char *s3_place_endpoint(const struct s3_place *place);
+
+/* The beginning of the keys of all probes, below the store's prefix. */
+#define S3_PROBE_PREFIX ".lade-probe-"
+/* Fill in all that can be seen; what cannot be stays unseen. The first error of a kind that says
+ * that nothing can be written is kept in *ret_refusal. */
+void s3_probe_all(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal);
+/* Remove what killed probes left. */
+CHECKED int s3_probe_clean(struct s3_store *store, struct err *err);
+/* An object to try things with: made, read back, removed. Each err is filled with what failed. */
+struct s3_access {
+    struct err write, read, remove;
+};
+void s3_probe_access(struct s3_store *store, struct s3_access *ret_access);
+void s3_diagnose(const char *path, const struct store_options *options, bool again,
+                 struct store_findings *findings);
 
 /* ---- the calls ---- */
 

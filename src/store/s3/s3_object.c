@@ -176,6 +176,14 @@ static void take_etag(const struct http_reply *reply, struct store_result *ret_r
     s3_etag_copy(ret_result->etag, etag != NULL ? etag : "");
 }
 
+/* The worker tries it again, without the header then. */
+static int again_signed(struct err *err)
+{
+    const struct err why = *err;
+    err_clear(err);
+    return err_set(err, ERR_SERVER, "%s", why.text);
+}
+
 /* 1: it is there already, from an earlier try. */
 static int send_put(struct s3_store *store, const struct store_put *put, struct s3_load *load,
                     const char *nonce, struct store_result *ret_result, struct err *err)
@@ -186,6 +194,8 @@ static int send_put(struct s3_store *store, const struct store_put *put, struct 
         return -1;
     if (put->if_absent)
         s3_headers_add(&headers, "if-none-match", "*");
+    if (load->by_crc64)
+        s3_headers_add(&headers, S3_CRC64_HEADER, load->crc64_text);
     const struct s3_call call = { .method = "PUT",
                                   .key = s3_whole_key(store, put->key, &whole),
                                   .headers = headers.items,
@@ -196,7 +206,7 @@ static int send_put(struct s3_store *store, const struct store_put *put, struct 
     SCOPED(http_reply) struct http_reply reply = { 0 };
     if (s3_do(store, &call, &reply, err) < 0) {
         if (!put->if_absent || err->http != 412)
-            return -1;
+            return load->by_crc64 && s3_doubts_crc64(store, err) ? again_signed(err) : -1;
         if (!is_ours(store, put, nonce, load, ret_result))
             return conflict(put->key, err);
         err_clear(err);
@@ -222,7 +232,7 @@ int s3_put(struct store *base, const struct store_put *put, struct body *body,
            struct store_result *ret_result, struct err *err)
 {
     struct s3_store *store = s3_store_of(base);
-    struct s3_load load = { 0 };
+    struct s3_load load = { .by_crc64 = body->size_bytes != 0 && s3_proves_by_crc64(store) };
     char nonce[S3_NONCE_MAX];
     if (s3_load_body(&load, body, store->stop, err) < 0)
         return -1;

@@ -145,3 +145,11 @@ void s3_place_path(const struct s3_place *place, const char *key, struct buf *ou
     buf_add_char(out, '/');
     sigv4_encode(out, key, strlen(key), true);
 }
+
+char *s3_place_endpoint(const struct s3_place *place)
+{
+    struct buf text = { 0 };
+    buf_printf(&text, "%s://%s%s", place->scheme, place->host != NULL ? place->host : AMAZON,
+               place->base);
+    return buf_take(&text);
+}

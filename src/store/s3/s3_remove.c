@@ -48,21 +48,6 @@ static bool batch_add(struct batch *batch, const struct s3_store *store, const c
     return true;
 }
 
-static void base64(const unsigned char *bytes, size_t len, struct buf *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < len; i += 3) {
-        const size_t have = len - i < 3 ? len - i : 3;
-        const uint32_t three = (uint32_t)bytes[i] << 16 |
-                               (have > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                               (have > 2 ? bytes[i + 2] : 0);
-        buf_add_char(out, digits[three >> 18]);
-        buf_add_char(out, digits[three >> 12 & 63]);
-        buf_add_char(out, have > 1 ? digits[three >> 6 & 63] : '=');
-        buf_add_char(out, have > 2 ? digits[three & 63] : '=');
-    }
-}
-
 /* Amazon demands the MD5 of this body, whatever else is signed. */
 static int send_batch(struct s3_store *store, const struct batch *batch, struct http_reply *reply,
                       struct err *err)
@@ -77,7 +62,7 @@ static int send_batch(struct s3_store *store, const struct batch *batch, struct 
     digest_done(&digest);
     digest_hex(value.sha256, sizeof value.sha256, sha256);
     SCOPED(buf) struct buf md5 = { 0 };
-    base64(value.md5, sizeof value.md5, &md5);
+    s3_base64(value.md5, sizeof value.md5, &md5);
     const struct http_header headers[] = { { "content-md5", md5.data },
                                            { "content-type", "application/xml" } };
     struct body body = body_of_memory(batch->xml.data, batch->xml.len, NULL, NULL);

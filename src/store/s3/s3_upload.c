@@ -1,6 +1,7 @@
-/* Large objects in parts. A token is "SIZE:NONCE:ID": the size promised to begin(), a random number
- * that is recorded with the object, so that HEAD can tell whether a commit whose answer was lost
- * was carried out, and the store's upload id. */
+/* Large objects in parts. A token is "SIZE:NONCE:ID", or "SIZEc:NONCE:ID" when each part carries
+ * its CRC64NVME, which some servers want to know at the beginning: the size promised to begin(), a
+ * random number that is recorded with the object, so that HEAD can tell whether a commit whose
+ * answer was lost was carried out, and the store's upload id. */
 #include "base/ban.h"
 #include "base/mem.h"
 #include "base/scope.h"
@@ -13,6 +14,7 @@
 
 struct token {
     uint64_t size_bytes;
+    bool by_crc64;
     char nonce[S3_NONCE_MAX];
     const char *id; /* in the token's text */
 };
@@ -21,10 +23,12 @@ static int token_parse(struct token *ret_token, const char *text, struct err *er
 {
     char *end = NULL;
     const unsigned long long size = strtoull(text, &end, 10);
+    const bool by_crc64 = *end == 'c';
+    end += by_crc64;
     const char *colon = *end == ':' ? strchr(end + 1, ':') : NULL;
     if (colon == NULL || colon - end - 1 >= S3_NONCE_MAX || colon[1] == '\0')
         return err_set(err, ERR_CORRUPT, "'%s' is no token of an upload to S3", text);
-    *ret_token = (struct token){ .size_bytes = size, .id = colon + 1 };
+    *ret_token = (struct token){ .size_bytes = size, .by_crc64 = by_crc64, .id = colon + 1 };
     memcpy(ret_token->nonce, end + 1, (size_t)(colon - end - 1));
     return 0;
 }
@@ -69,6 +73,10 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
         s3_meta_headers(store, put, has_crc ? &put->attr->crc64 : NULL, nonce, &headers, err) < 0 ||
         (put->if_absent && check_absent(store, put->key, err) < 0))
         return -1;
+    const bool by_crc64 = s3_proves_by_crc64(store);
+    /* Its type is then FULL_OBJECT: no checksums of parts in the commit. */
+    if (by_crc64)
+        s3_headers_add(&headers, "x-amz-checksum-algorithm", "CRC64NVME");
     SCOPED(buf) struct buf whole = { 0 };
     SCOPED(http_reply) struct http_reply reply = { 0 };
     const struct s3_call call = { .method = "POST",
@@ -83,8 +91,8 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
         return -1;
     if (id.len == 0 || id.len > ID_MAX)
         return err_set(err, ERR_SERVER, "the answer names no upload");
-    snprintf(ret_token, STORE_TOKEN_MAX, "%llu:%s:%s", (unsigned long long)size_bytes, nonce,
-             id.data);
+    snprintf(ret_token, STORE_TOKEN_MAX, "%llu%s:%s:%s", (unsigned long long)size_bytes,
+             by_crc64 ? "c" : "", nonce, id.data);
     return 0;
 }
 
@@ -97,10 +105,11 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
     (void)offset_bytes;
     struct s3_store *store = s3_store_of(base);
     struct token token = { .id = "" };
-    struct s3_load load = { .body = body };
-    const bool streams = s3_body_is_long(body);
-    if (token_parse(&token, token_text, err) < 0 ||
-        (!streams && s3_load_body(&load, body, store->stop, err) < 0))
+    if (token_parse(&token, token_text, err) < 0)
+        return -1;
+    struct s3_load load = { .body = body, .by_crc64 = token.by_crc64 };
+    const bool streams = !token.by_crc64 && s3_body_is_long(body);
+    if (!streams && s3_load_body(&load, body, store->stop, err) < 0)
         return -1;
     struct digest own = { .kinds = DIGEST_CRC64NVME };
     struct digest *const given = body->digest;
@@ -112,12 +121,17 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
     buf_printf(&query, "partNumber=%u", number);
     add_upload_id(&query, token.id);
     /* A bucket's policy may ask for the ACL with each part (Ceph). */
-    const struct http_header acl = { "x-amz-acl", store->acl };
+    struct http_header headers[2];
+    size_t header_count = 0;
+    if (store->acl != NULL)
+        headers[header_count++] = (struct http_header){ "x-amz-acl", store->acl };
+    if (load.by_crc64)
+        headers[header_count++] = (struct http_header){ S3_CRC64_HEADER, load.crc64_text };
     const struct s3_call call = { .method = "PUT",
                                   .key = s3_whole_key(store, put->key, &whole),
                                   .query = query.data,
-                                  .headers = &acl,
-                                  .header_count = store->acl != NULL,
+                                  .headers = headers,
+                                  .header_count = header_count,
                                   .body = load.body,
                                   .payload = load.sha256,
                                   .is_streamed = streams,

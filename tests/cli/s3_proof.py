@@ -1,0 +1,219 @@
+"""How uploads are proven, against a server that verifies checksum headers: python3 tests/cli/s3_proof.py LADE SINK"""
+import collections
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+from harness import case, check, equal, main, make_tree, set_age, write
+
+SINK = os.path.abspath(sys.argv.pop(2))
+MIB = 1 << 20
+Line = collections.namedtuple("Line", "method path status payload checksum size")
+
+
+class Sink:
+    def __init__(self, it, env):
+        self.it, self.env, self.log = it, env, it / "sink.log"
+
+    def requests(self, method="PUT"):
+        """Those of objects, not of probes."""
+        lines = [Line(*line.split()) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if line.method == method and "/.lade-probe-" not in line.path]
+
+    def probes(self):
+        return [line for line in self.log.read_text().splitlines() if "/.lade-probe-" in line]
+
+    def forget_log(self):
+        self.log.write_text("")
+
+    def lade(self, *args, **more):
+        return self.it.lade(*args, env=self.env, **more)
+
+
+@contextlib.contextmanager
+def sink(it, *options):
+    cert, key, port = it / "cert.pem", it / "key.pem", it / "port"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", "/CN=sink", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    scheme = "http" if "--plain" in options else "https"
+    process = subprocess.Popen([SINK, "--cert", cert, "--key", key, "--port-file", port, "--log", it / "sink.log", *options])
+    try:
+        it.wait_for(lambda: port.exists() and port.read_text().endswith("\n"), what="the sink")
+        yield Sink(it, {"AWS_ENDPOINT_URL": f"{scheme}://127.0.0.1:{port.read_text().strip()}", "AWS_CA_BUNDLE": str(cert),
+                        "AWS_ACCESS_KEY_ID": "sink", "AWS_SECRET_ACCESS_KEY": "sink-secret", "AWS_REGION": "here",
+                        "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"})
+        check(process.poll() is None, "the sink died")
+    finally:
+        process.kill()
+        process.wait()
+        port.unlink(missing_ok=True)
+
+
+def tree(it, sizes=(0, 1, 1000, MIB - 1, MIB, MIB + 1, 9 * MIB, 40 * MIB + 7)):
+    make_tree(it / "src", {f"f{size}": os.urandom(min(size, MIB)) * (size // MIB) + os.urandom(size % MIB) for size in sizes})
+    set_age(it / "src")
+
+
+def cached(it):
+    return list((it / "home/.cache/lade").glob("*"))
+
+
+@case
+def verified_header_is_the_proof(it):
+    """Small and large files, parts too: none of it is digested with SHA-256."""
+    tree(it)
+    with sink(it) as there:
+        there.lade("doctor", "s3://b/p").matches(r"proof +uploads carry their CRC64NVME")
+        there.forget_log()
+        there.lade("put", "src", "s3://b/p")
+        puts = there.requests()
+        check(len(puts) >= 8 + 5, f"{len(puts)} requests")
+        for line in puts:
+            want = ("sha256", "none") if line.size == "0" else ("unsigned", "crc64nvme")
+            equal((line.status, line.payload, line.checksum), ("200", *want), str(line))
+        equal(there.probes(), [], "what was known was probed again")
+        again = there.lade("put", "--json", "src", "s3://b/p").summary()
+        equal(again["done"]["count"], 0, "objects of a second put")
+        there.lade("check", "src", "s3://b/p")
+
+
+@case
+def first_put_finds_out(it):
+    tree(it, (1000,))
+    with sink(it) as there:
+        there.lade("put", "src", "s3://b/p")
+        equal([(line.payload, line.checksum) for line in there.requests()], [("unsigned", "crc64nvme")])
+        probes = there.probes()
+        check(0 < len(probes) <= 10, f"{len(probes)} requests of the probe")
+        equal(len(cached(it)), 1, "cache files")
+        write(it / "src/more", b"more")
+        there.forget_log()
+        there.lade("put", "src", "s3://b/p")
+        equal(there.probes(), [], "it was probed again")
+        equal([(line.payload, line.checksum) for line in there.requests()], [("unsigned", "crc64nvme")])
+        equal(there.lade("ls", "-R", "s3://b").out, "p/f1000\np/more\n")
+        equal(there.lade("uploads", "s3://b").out, "")
+
+
+@case
+def damaged_cache_is_learnt_anew(it):
+    tree(it, (1000,))
+    with sink(it) as there:
+        there.lade("put", "src", "s3://b/p")
+        path, = cached(it)
+        good = path.read_bytes()
+        path.write_bytes(good.replace(b"crc64nvme=yes", b"crc64nvme=no"))
+        write(it / "src/more", b"more")
+        there.lade("put", "src", "s3://b/p")
+        equal([(line.payload, line.checksum) for line in there.requests()], [("unsigned", "crc64nvme")] * 2)
+
+
+@case
+def damage_on_the_way_is_refused_and_sent_again(it):
+    """What TLS does not cover: behind it. Objects and parts."""
+    tree(it, (MIB, 2 * MIB, 30 * MIB))
+    with sink(it, "--damage", "4") as there:
+        there.lade("doctor", "s3://b/p")
+        there.lade("put", "--transfers", "2", "src", "s3://b/p")
+        refused = [line for line in there.requests() if line.status == "400"]
+        equal(len(refused), 4, "refused requests")
+        equal({line.checksum for line in refused}, {"crc64nvme"}, "checksums of the refused")
+        there.lade("check", "src", "s3://b/p")
+
+
+@case
+def damage_without_end_is_told(it):
+    tree(it, (MIB,))
+    with sink(it, "--damage", "1000") as there:
+        done = there.lade("put", "--retries", "1", "src", "s3://b/p", status=(1, 4))
+        done.has("f1048576", "BadDigest")
+        equal(there.lade("ls", "-R", "s3://b").out, "")
+
+
+@case
+def ignored_header_is_no_proof(it):
+    tree(it)
+    with sink(it, "--ignore") as there:
+        there.lade("put", "src", "s3://b/p")
+        equal({line.payload for line in there.requests()}, {"sha256", "chunks"}, "proofs")
+        equal({line.checksum for line in there.requests()}, {"none"}, "checksums")
+        there.lade("doctor", "s3://b/p").matches(r"crc64nvme +a wrong one is taken")
+
+
+@case
+def header_that_parts_ignore_is_no_proof(it):
+    tree(it, (1000, 40 * MIB))
+    with sink(it, "--no-parts") as there:
+        there.lade("put", "src", "s3://b/p")
+        equal({line.payload for line in there.requests()}, {"sha256", "chunks"}, "proofs")
+
+
+@case
+def unknown_header_breaks_nothing(it):
+    tree(it, (1000, 9 * MIB, 40 * MIB))
+    with sink(it, "--unknown") as there:
+        there.lade("put", "src", "s3://b/p")
+        equal({(line.checksum, line.status) for line in there.requests()}, {("none", "200")}, "checksums and answers")
+        there.lade("doctor", "s3://b/p").matches(r"crc64nvme +not supported")
+
+
+def crc64nvme(data):
+    crc = 2**64 - 1
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x9a6c9329ac4bc9b5 if crc & 1 else 0)
+    return crc ^ (2**64 - 1)
+
+
+@case
+def server_that_changed_its_mind_is_learnt_anew(it):
+    """The cache says that it verifies, and now it refuses the header: the put goes on without."""
+    tree(it, (1000, 2000))
+    with sink(it, "--unknown") as there:
+        there.lade("put", "src", "s3://b/first")
+        path, = cached(it)
+        text = path.read_bytes().replace(b"crc64nvme=no", b"crc64nvme=yes").replace(b"crc64nvme-part=unseen", b"crc64nvme-part=yes")
+        text = text[:text.rindex(b"crc=")]
+        path.write_bytes(text + b"crc=%016x\n" % crc64nvme(text))
+        there.forget_log()
+        there.lade("put", "src", "s3://b/second")
+        equal({line.checksum for line in there.requests() if line.status == "501"}, {"crc64nvme"}, "refused")
+        equal(sorted(line.path for line in there.requests() if line.status == "200"), ["/b/second/f1000", "/b/second/f2000"])
+        equal(cached(it), [], "cache files that are known to be wrong")
+
+
+@case
+def plain_http_is_signed(it):
+    tree(it, (1000, 40 * MIB))
+    with sink(it, "--plain") as there:
+        there.lade("put", "src", "s3://b/p")
+        equal({line.payload for line in there.requests()}, {"sha256", "chunks"}, "proofs")
+        equal(there.probes(), [], "it was probed for nothing")
+
+
+@case
+def wrong_signature_is_refused(it):
+    """The sink is one that can refuse."""
+    tree(it, (1000,))
+    with sink(it) as there:
+        there.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+        there.lade("put", "src", "s3://b/p", status=3).has("SignatureDoesNotMatch")
+        equal([line.status for line in there.requests() if line.status == "200"], [])
+
+
+@case
+def doctor_tells_the_sink(it):
+    with sink(it) as there:
+        done = there.lade("doctor", "--json", "s3://b/p")
+        found = {item["name"]: item for item in map(json.loads, done.out.splitlines())}
+        for name in ("crc64nvme", "crc64nvme-part", "crc32c", "sha256"):
+            equal(found[name]["text"], "a wrong one is refused", name)
+        check("proves nothing" in found["content-md5"]["text"], found["content-md5"])
+        equal(there.lade("ls", "-R", "s3://b").out, "")
+
+
+main()
