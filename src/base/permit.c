@@ -23,16 +23,22 @@ void permit_done(struct permit *permit)
     lock_done(&permit->lock);
 }
 
-int permit_take(struct permit *permit, const struct stop *stop, struct err *err)
+static int wait_locked(struct permit *permit, const struct stop *stop, struct err *err)
 {
-    SCOPED_LOCK(&permit->lock);
     for (;;) {
         if (stop_check(stop, err) < 0)
             return -1;
         if (permit->in_flight < (uint32_t)permit->limit)
-            break;
+            return 0;
         cond_wait_for(&permit->freed, &permit->lock, STOP_STEP_NS);
     }
+}
+
+int permit_take(struct permit *permit, const struct stop *stop, struct err *err)
+{
+    SCOPED_LOCK(&permit->lock);
+    if (wait_locked(permit, stop, err) < 0)
+        return -1;
     permit->in_flight++;
     return 0;
 }
@@ -59,28 +65,45 @@ static void cut_locked(struct permit *permit, int64_t span_ns, int64_t now_ns)
     permit->asked_less++;
 }
 
-/* `used`: how many were in flight. When the present limit was not reached, a higher one changes
- * nothing. */
-static void grow_locked(struct permit *permit, uint32_t used)
+/* When the present limit was not reached, a higher one changes nothing. */
+static bool grow_locked(struct permit *permit)
 {
     permit->since_change++;
-    if (used < (uint32_t)permit->limit || permit->since_change < (uint32_t)permit->limit)
-        return;
+    if (permit->limit >= permit->ceiling || permit->in_flight < (uint32_t)permit->limit ||
+        permit->since_change < (uint32_t)permit->limit)
+        return false;
     permit->since_change = 0;
-    permit->limit = permit->limit + 1 < permit->ceiling ? permit->limit + 1 : permit->ceiling;
+    permit->limit++;
+    return true;
 }
 
-void permit_give(struct permit *permit, int64_t span_ns, bool busy, int64_t now_ns)
+void permit_give(struct permit *permit)
 {
     SCOPED_LOCK(&permit->lock);
     assert(permit->in_flight > 0);
-    const uint32_t used = permit->in_flight--;
+    permit->in_flight--;
+    cond_wake_one(&permit->freed);
+}
+
+int permit_yield(struct permit *permit, const struct stop *stop, struct err *err)
+{
+    SCOPED_LOCK(&permit->lock);
+    if (permit->in_flight <= (uint32_t)permit->limit)
+        return 0;
+    permit->in_flight--;
+    const int result = wait_locked(permit, stop, err);
+    permit->in_flight++;
+    return result;
+}
+
+void permit_answered(struct permit *permit, int64_t span_ns, bool busy, int64_t now_ns)
+{
+    SCOPED_LOCK(&permit->lock);
     smooth_round_trip_locked(permit, span_ns);
     if (busy)
         cut_locked(permit, span_ns, now_ns);
-    else
-        grow_locked(permit, used);
-    cond_wake_all(&permit->freed);
+    else if (grow_locked(permit))
+        cond_wake_one(&permit->freed);
 }
 
 uint32_t permit_limit(struct permit *permit)

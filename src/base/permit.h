@@ -25,6 +25,10 @@ void permit_init(struct permit *permit, uint32_t ceiling);
 void permit_done(struct permit *permit);
 /* Wait for a permit; fails only with ERR_STOPPED. */
 CHECKED int permit_take(struct permit *permit, const struct stop *stop, struct err *err);
-/* Give it back after an answer that took span_ns; busy: the store asked for less (503). */
-void permit_give(struct permit *permit, int64_t span_ns, bool busy, int64_t now_ns);
+void permit_give(struct permit *permit);
+/* Where more are in flight than are allowed now: give ours back and wait for it again. Afterwards
+ * it is held in any case, also when ERR_STOPPED ended the wait. */
+CHECKED int permit_yield(struct permit *permit, const struct stop *stop, struct err *err);
+/* Somebody who has a permit got an answer after span_ns; busy: the store asked for less (503). */
+void permit_answered(struct permit *permit, int64_t span_ns, bool busy, int64_t now_ns);
 uint32_t permit_limit(struct permit *permit);

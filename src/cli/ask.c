@@ -188,6 +188,8 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
         spec->files_from = strcmp(settings->files_from, "-") == 0
                                ? mem_string("-")
                                : path_absolute(settings->files_from);
+    if (spec->files_from != NULL)
+        spec->list_crc = job_list_crc(spec->files_from);
     struct stat st;
     if (spec->source_count == 1 && lstat(spec->sources[0], &st) == 0 &&
         !is_directory(spec->sources[0]) && name_single_file(spec, dest, err) < 0)

@@ -9,10 +9,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CRAWLERS_MAX 64u
-#define AHEAD_BYTES_MAX ((size_t)8 * 1024 * 1024) /* of directories read and not yet passed on */
+#define AHEAD_BYTES ((size_t)512 * 1024) /* a thread, of directories read and not yet passed on */
 #define AHEAD_NODES_MAX 512u
 #define ADAPT_NS (100 * NS_PER_MS)
 #define WAIT_NS (50 * NS_PER_MS)
@@ -65,7 +66,7 @@ struct crawl {
     struct thread threads[CRAWLERS_MAX];
     uint32_t thread_count; /* guarded by lock */
     uint32_t thread_most;
-    int64_t wall_ns, cpu_ns; /* guarded by lock; of reading, since the last adaptation */
+    int64_t slept_ns, cpu_ns; /* guarded by lock; of reading, since the last adaptation */
 
     struct frame *frames; /* planner only, from here on */
     size_t depth, frames_cap;
@@ -133,13 +134,19 @@ static void open_list_insert_locked(struct crawl *crawl, struct node *node)
     node->is_open = true;
 }
 
+/* Few threads, and the planner waits for none for long: a lot read ahead would only take memory. */
+static size_t ahead_limit_locked(const struct crawl *crawl)
+{
+    return crawl->thread_count * AHEAD_BYTES;
+}
+
 static void node_free(struct crawl *crawl, struct node *node)
 {
     lock_take(&crawl->lock);
     open_list_remove_locked(crawl, node);
     crawl->ahead_bytes -= node->held_bytes;
     if (crawl->idle_count != 0 && crawl->open_head != NULL &&
-        crawl->ahead_bytes < AHEAD_BYTES_MAX / 2)
+        crawl->ahead_bytes < ahead_limit_locked(crawl) / 2)
         cond_wake_one(&crawl->changed);
     for (struct node *child = node->first_child; child != NULL;) {
         struct node *next = child->sibling;
@@ -254,7 +261,7 @@ static void publish_locked(struct crawl *crawl, struct node *node)
 
 static struct node *take_ahead_locked(struct crawl *crawl)
 {
-    if (crawl->ahead_bytes >= AHEAD_BYTES_MAX || crawl->ahead_nodes >= AHEAD_NODES_MAX)
+    if (crawl->ahead_bytes >= ahead_limit_locked(crawl) || crawl->ahead_nodes >= AHEAD_NODES_MAX)
         return NULL;
     while (crawl->open_head != NULL) {
         struct node *from = crawl->open_head;
@@ -275,11 +282,60 @@ static struct node *take_ahead_locked(struct crawl *crawl)
     return NULL;
 }
 
+/* What a thread did since its last look. Waiting for a processor is not sleeping: more threads
+ * would not help. */
+struct spent {
+    int schedstat_fd; /* -1 = the kernel does not tell */
+    int64_t wall_ns, cpu_ns, queued_ns;
+    long sleeps;
+};
+
 static int64_t thread_cpu_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
     return clock_from_timespec_ns(ts);
+}
+
+static long thread_sleeps(void)
+{
+    struct rusage usage = { 0 };
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
+}
+
+/* Time in the queue for a processor: the second number of schedstat (proc(5)). */
+static int64_t thread_queued_ns(int schedstat_fd)
+{
+    char text[96];
+    const ssize_t len = schedstat_fd < 0 ? -1 : pread(schedstat_fd, text, sizeof text - 1, 0);
+    if (len <= 0)
+        return 0;
+    text[len] = '\0';
+    const char *second = strchr(text, ' ');
+    return second == NULL ? 0 : strtoll(second, NULL, 10);
+}
+
+static void spent_begin(struct spent *spent)
+{
+    spent->wall_ns = clock_monotonic_ns();
+    spent->cpu_ns = thread_cpu_ns();
+    spent->sleeps = thread_sleeps();
+}
+
+/* The queue is looked at only where the thread slept at all; what it queued since the last look is
+ * then taken for queued now, so the time slept is rather told too short. */
+static void spent_end(struct spent *spent, int64_t *ret_cpu_ns, int64_t *ret_slept_ns)
+{
+    *ret_cpu_ns = thread_cpu_ns() - spent->cpu_ns;
+    *ret_slept_ns = 0;
+    if (thread_sleeps() == spent->sleeps)
+        return;
+    const int64_t wall_ns = clock_monotonic_ns() - spent->wall_ns;
+    const int64_t queued_ns = thread_queued_ns(spent->schedstat_fd);
+    const int64_t slept_ns = wall_ns - *ret_cpu_ns - (queued_ns - spent->queued_ns);
+    spent->queued_ns = queued_ns;
+    *ret_slept_ns = slept_ns > 0 ? slept_ns : 0;
 }
 
 static void *crawl_thread(void *arg);
@@ -289,10 +345,10 @@ static void *crawl_thread(void *arg);
 static void adapt_locked(struct crawl *crawl)
 {
     /* crawl_close() joins the threads that it has seen. */
-    if (crawl->closing || crawl->wall_ns < ADAPT_NS)
+    if (crawl->closing || crawl->slept_ns + crawl->cpu_ns < ADAPT_NS)
         return;
-    const bool waits = crawl->wall_ns > 2 * crawl->cpu_ns;
-    crawl->wall_ns = crawl->cpu_ns = 0;
+    const bool waits = crawl->slept_ns > crawl->cpu_ns;
+    crawl->slept_ns = crawl->cpu_ns = 0;
     for (uint32_t more = crawl->thread_count; waits && more > 0; more--) {
         if (crawl->thread_count == crawl->thread_most || crawl->open_head == NULL)
             return;
@@ -307,6 +363,8 @@ static void adapt_locked(struct crawl *crawl)
 static void *crawl_thread(void *arg)
 {
     struct crawl *crawl = arg;
+    SCOPED_FD int schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    struct spent spent = { .schedstat_fd = schedstat_fd };
     lock_take(&crawl->lock);
     while (!crawl->closing && !stop_raised(crawl->stop)) {
         struct node *node = take_ahead_locked(crawl);
@@ -317,15 +375,14 @@ static void *crawl_thread(void *arg)
             continue;
         }
         lock_give(&crawl->lock);
-        const int64_t wall_ns = clock_monotonic_ns();
-        const int64_t cpu_ns = thread_cpu_ns();
+        spent_begin(&spent);
         read_node(crawl, node);
-        const int64_t cpu_used_ns = thread_cpu_ns() - cpu_ns;
-        const int64_t wall_used_ns = clock_monotonic_ns() - wall_ns;
+        int64_t cpu_ns, slept_ns;
+        spent_end(&spent, &cpu_ns, &slept_ns);
         lock_take(&crawl->lock);
         publish_locked(crawl, node);
-        crawl->wall_ns += wall_used_ns;
-        crawl->cpu_ns += cpu_used_ns;
+        crawl->cpu_ns += cpu_ns;
+        crawl->slept_ns += slept_ns;
         adapt_locked(crawl);
     }
     lock_give(&crawl->lock);

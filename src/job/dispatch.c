@@ -223,7 +223,9 @@ static int open_segment_locked(struct run *run, bool *ret_ended, struct err *err
         dispatch->batches += !tried;
         /* Small segments are spread over all workers. */
         uint64_t most = open_count / (2 * (uint64_t)run->worker_count) + 1;
-        dispatch->entries_max = most > RUN_ENTRIES_MAX ? RUN_ENTRIES_MAX : (uint32_t)most;
+        const uint32_t cap =
+            run_is_get(run) || run->store->limits.is_staged ? RUN_ENTRIES_MAX : RUN_UNSTAGED_MAX;
+        dispatch->entries_max = most > cap ? cap : (uint32_t)most;
         return 1;
     }
     return 0;
@@ -260,10 +262,7 @@ static int next_locked(struct run *run, struct work *work, struct err *err)
 int dispatch_next(struct run *run, struct work *work, struct err *err)
 {
     SCOPED_LOCK(&run->dispatch.lock);
-    const int got = next_locked(run, work, err);
-    if (got == 1)
-        run->dispatch.active++;
-    return got;
+    return next_locked(run, work, err);
 }
 
 void dispatch_end(struct run *run)
@@ -271,10 +270,4 @@ void dispatch_end(struct run *run)
     SCOPED_LOCK(&run->dispatch.lock);
     if (run->dispatch.err.kind != ERR_NONE)
         stop_raise(run->stop);
-}
-
-void dispatch_give_back(struct run *run)
-{
-    SCOPED_LOCK(&run->dispatch.lock);
-    run->dispatch.active--;
 }

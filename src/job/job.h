@@ -22,7 +22,8 @@ struct job_spec {
     char *dest;       /* the same */
     char *one_name;   /* a single file or object is to have this name; NULL: its own */
     char *filter;     /* filter_text(); "" = all */
-    char *files_from; /* absolute; NULL = none */
+    char *files_from; /* absolute, "-" = standard input; NULL = none */
+    char *list_crc;   /* CRC64NVME of what files_from holds, NULL: not a regular file */
     bool files_from_nul;
     bool keep_name, one_file_system, checksum, immutable, overwrite, glob;
     enum link_mode links;
@@ -32,6 +33,9 @@ struct job_spec {
     struct store_access access; /* the strings are the spec's */
 };
 void job_spec_done(struct job_spec *spec);
+/* The CRC for list_crc, in hexadecimal; the caller frees. NULL when `path` is no regular file (a
+ * pipe can be read only once) or cannot be read, which the crawl tells. */
+char *job_list_crc(const char *path);
 void job_spec_copy(struct job_spec *to, const struct job_spec *from);
 /* The first option that differs, as text for people ("--exclude"), or NULL. */
 const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b);

@@ -164,15 +164,25 @@ static int choose_generation(struct run *run, struct err *err)
     return make_generation(run, newest + 1, err);
 }
 
-/* A list from standard input is gone once the process is that read it. */
+/* Goes on with a plan that is not closed: from the same list, or names would be passed over. */
 static int check_list(const struct run *run, struct err *err)
 {
-    const char *files_from = run->job->spec.files_from;
-    if (run->options.spec != NULL || run->generation.closed || files_from == NULL ||
-        strcmp(files_from, "-") != 0)
+    const struct job_spec *spec = &run->job->spec;
+    if (run->options.spec != NULL || run->generation.closed || spec->files_from == NULL)
         return 0;
-    err_set(err, ERR_USAGE, "the list of files came from standard input and is not planned whole");
-    return err_hint(err, "run 'lade put' again as before, with the same list");
+    if (strcmp(spec->files_from, "-") == 0) {
+        err_set(err, ERR_USAGE,
+                "the list of files came from standard input and is not planned whole");
+        return err_hint(err, "run 'lade put' again as before, with the same list");
+    }
+    char *now = job_list_crc(spec->files_from);
+    const bool same = now == NULL || spec->list_crc == NULL || strcmp(now, spec->list_crc) == 0;
+    mem_release(now);
+    if (same)
+        return 0;
+    err_set(err, ERR_USAGE, "the list '%s' is not planned whole and has changed since",
+            spec->files_from);
+    return err_hint(err, "give it back its content, or put the new list with its own --job");
 }
 
 /* A record that cannot be read is no record. */

@@ -15,10 +15,14 @@
 #include "job/run.h"
 #include "job/source.h"
 
-#define RUN_ENTRIES_MAX 256u
+#define RUN_ENTRIES_MAX 256u /* that are made durable together */
+#define RUN_UNSTAGED_MAX 16u /* where each is durable by itself: nobody is last for long */
 #define RUN_BYTES ((uint64_t)8 * 1024 * 1024)
-#define CHUNK_BYTES ((size_t)256 * 1024) /* read, digested and sent while it is in the cache */
-#define CHANGED_TRIES 3u                 /* a file that does not hold still is read this often */
+/* Read, digested and sent while it is in the cache. Larger writes make ext4 ask for larger folios,
+ * and memory that is full of cached files must then be compacted first: 1.0 s of CPU a GB, not 0.6.
+ */
+#define CHUNK_BYTES ((size_t)64 * 1024)
+#define CHANGED_TRIES 3u /* a file that does not hold still is read this often */
 
 /* A large object under way. Its parts are handed out like objects. */
 struct large {
@@ -73,7 +77,6 @@ struct dispatch {
     struct buf entry_name;
     struct large *larges;
     uint32_t large_count; /* begun and not settled, listed or not */
-    uint32_t active;      /* works handed out and not given back */
     struct err err;
 };
 
@@ -86,8 +89,9 @@ struct worker {
     struct stage stage;      /* get */
     struct digest digest;
     struct buf key, text;
-    bool brought;    /* put: the entry at hand is at its place already, see put_brought() */
-    uint64_t random; /* for jitter */
+    bool brought;     /* put: the entry at hand is at its place already, see put_brought() */
+    uint64_t random;  /* for jitter */
+    int64_t asked_ns; /* since when the store has been asked for what it has not answered */
 };
 
 struct run {
@@ -147,7 +151,6 @@ void dispatch_done(struct run *run);
 CHECKED int dispatch_next(struct run *run, struct work *work, struct err *err);
 /* The last worker goes: after an error the planner need not go on. */
 void dispatch_end(struct run *run);
-void dispatch_give_back(struct run *run); /* a work was done, whatever came of it */
 void dispatch_add_large(struct run *run, struct large *large);
 /* A part came back. True for the one caller that must now settle the object. */
 bool dispatch_part_done(struct run *run, struct large *large, const struct err *failure);
@@ -156,6 +159,8 @@ void dispatch_large_settled(struct run *run);
 /* worker.c */
 void *worker_main(void *arg);
 void worker_do_entries(struct worker *worker, struct work *work);
+/* The store answered what was asked since the last answer; busy: it wants less. */
+void worker_answered(struct worker *worker, bool busy);
 /* Wait before the next try: exponential with jitter, or as long as the store asked. Gives the
  * permit back meanwhile. -1 when trying again is of no use, with err as it is, or the run stops,
  * with ERR_STOPPED; else err is cleared. */

@@ -1,10 +1,15 @@
 /* The job_spec part of job/job.h. */
 #include "base/ban.h"
+#include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/job.h"
 
 #include <ctype.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define ACCESS_COUNT 5
 static const char *const access_names[ACCESS_COUNT] = { "endpoint-url", "profile", "region",
@@ -76,6 +81,7 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
     write_text(out, "name", spec->one_name);
     write_text(out, "filter", spec->filter);
     write_text(out, "files-from", spec->files_from);
+    write_text(out, "list-crc", spec->list_crc);
     buf_printf(out, "null=%d\nkeep-name=%d\none-file-system=%d\nchecksum=%d\nimmutable=%d\n",
                spec->files_from_nul, spec->keep_name, spec->one_file_system, spec->checksum,
                spec->immutable);
@@ -169,6 +175,8 @@ static int take_line(struct job_spec *spec, const char *key, const char *value)
         set_text(&spec->filter, value);
     else if (strcmp(key, "files-from") == 0)
         set_text(&spec->files_from, value);
+    else if (strcmp(key, "list-crc") == 0)
+        set_text(&spec->list_crc, value);
     else if (strncmp(key, "meta-", 5) == 0)
         return take_meta(spec, key, value);
     else if (!take_access(spec, key, value))
@@ -217,6 +225,23 @@ int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len, stru
     return 0;
 }
 
+char *job_list_crc(const char *path)
+{
+    SCOPED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return NULL;
+    char bytes[64 * 1024];
+    uint64_t crc = 0;
+    ssize_t got;
+    while ((got = read(fd, bytes, sizeof bytes)) > 0)
+        crc = crc64nvme(crc, bytes, (size_t)got);
+    if (got < 0)
+        return NULL;
+    snprintf(bytes, sizeof bytes, "%016" PRIx64, crc);
+    return mem_string(bytes);
+}
+
 void job_spec_done(struct job_spec *spec)
 {
     for (size_t i = 0; i < spec->source_count; i++)
@@ -231,6 +256,7 @@ void job_spec_done(struct job_spec *spec)
     mem_release(spec->one_name);
     mem_release(spec->filter);
     mem_release(spec->files_from);
+    mem_release(spec->list_crc);
     const char **fields[ACCESS_COUNT];
     access_fields(&spec->access, fields);
     for (size_t i = 0; i < ACCESS_COUNT; i++)
@@ -264,6 +290,12 @@ static bool same_meta(const struct job_spec *a, const struct job_spec *b)
     return true;
 }
 
+/* What one of them does not know of its list is taken on trust. */
+static bool same_list(const struct job_spec *a, const struct job_spec *b)
+{
+    return a->list_crc == NULL || b->list_crc == NULL || strcmp(a->list_crc, b->list_crc) == 0;
+}
+
 const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b)
 {
     if (a->direction != b->direction)
@@ -281,6 +313,7 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "the destination's name", same_text(a->one_name, b->one_name) },
         { "the filter rules", same_text(a->filter, b->filter) },
         { "--files-from", same_text(a->files_from, b->files_from) },
+        { "the list of --files-from", same_list(a, b) },
         { "--null", a->files_from_nul == b->files_from_nul },
         { "--keep-name", a->keep_name == b->keep_name },
         { "--one-file-system", a->one_file_system == b->one_file_system },

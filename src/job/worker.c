@@ -20,6 +20,13 @@ static uint64_t random_next(uint64_t *state)
     return *state;
 }
 
+void worker_answered(struct worker *worker, bool busy)
+{
+    const int64_t now_ns = clock_monotonic_ns();
+    permit_answered(&worker->run->permit, now_ns - worker->asked_ns, busy, now_ns);
+    worker->asked_ns = now_ns;
+}
+
 int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err)
 {
     struct run *run = worker->run;
@@ -33,12 +40,14 @@ int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err)
     if ((int64_t)err->retry_after_ms * NS_PER_MS > span_ns)
         span_ns = (int64_t)err->retry_after_ms * NS_PER_MS;
 
-    const bool busy = err->kind == ERR_BUSY;
-    permit_give(&run->permit, 0, busy, clock_monotonic_ns());
+    if (err->kind == ERR_BUSY)
+        worker_answered(worker, true);
+    permit_give(&run->permit);
     struct err stopped = { 0 };
     const int slept = stop_sleep(run->stop, span_ns, &stopped);
     /* Taken in any case, for whoever gives it back after the work. */
     (void)!permit_take(&run->permit, NULL, &stopped);
+    worker->asked_ns = clock_monotonic_ns();
     if (slept < 0) {
         *err = stopped; /* no failure: the entry stays open */
         return -1;
@@ -304,8 +313,12 @@ void worker_do_entries(struct worker *worker, struct work *work)
 
     struct ledger_batch *batch = ledger_batch_new(work->segment, work->count);
     struct pending *pending = mem_alloc(work->count * sizeof *pending);
-    for (uint32_t i = 0; i < work->count && !stop_raised(run->stop); i++)
+    for (uint32_t i = 0; i < work->count && !stop_raised(run->stop); i++) {
         do_entry(worker, work->segment, &work->entries[i], &batch->results[i], &pending[i]);
+        worker_answered(worker, false);
+        if (permit_yield(&run->permit, run->stop, &err) < 0)
+            break;
+    }
     if (run_is_get(run))
         commit_get(worker, batch, pending);
     else
@@ -329,9 +342,9 @@ static void do_work(struct worker *worker)
 {
     struct run *run = worker->run;
     struct err err = { 0 };
-    const int64_t start_ns = clock_monotonic_ns();
     if (permit_take(&run->permit, run->stop, &err) < 0)
         return;
+    worker->asked_ns = clock_monotonic_ns();
     atomic_fetch_add(&run->active_count, 1);
     switch (worker->work.kind) {
     case WORK_ENTRIES:
@@ -342,11 +355,11 @@ static void do_work(struct worker *worker)
         break;
     case WORK_PART:
         large_part(worker, &worker->work);
+        worker_answered(worker, false);
         break;
     }
     atomic_fetch_sub(&run->active_count, 1);
-    const int64_t now_ns = clock_monotonic_ns();
-    permit_give(&run->permit, now_ns - start_ns, false, now_ns);
+    permit_give(&run->permit);
 }
 
 void *worker_main(void *arg)
@@ -358,7 +371,6 @@ void *worker_main(void *arg)
         if (dispatch_next(run, &worker->work, &err) != 1)
             break;
         do_work(worker);
-        dispatch_give_back(run);
     }
     if (atomic_fetch_sub(&run->workers_left, 1) == 1) {
         dispatch_end(run);

@@ -1,4 +1,4 @@
-"""What damage to a job leads to: each row of docs/damage.md, for put and for get."""
+"""What damage to a job leads to: each row of the table in docs/formats.md, for put and for get."""
 import os
 import pathlib
 import re
@@ -9,14 +9,19 @@ import subprocess
 from harness import Failure, LONG, ROOT, Skip, case, cases, check, journalled, keys, main, make_tree, random_of, \
     same_trees, scan, set_age, temporaries, write
 
-TABLE = pathlib.Path(__file__).parent / "../../docs/damage.md"
+FORMATS = pathlib.Path(__file__).parent / "../../docs/formats.md"
+HEADING = "\n## What damage to a job leads to\n"
 TREE = {f"d{number % 10}/f{number:04}": b"%d " % number * 30 for number in range(1300)}
 RANDOM_TRIES = 60 if LONG else 4
 FAULTS = {"LADE_FAULTS": "1"}
 
 
+def section():
+    return FORMATS.read_text(encoding="utf-8").split(HEADING)[1].split("\n## ")[0]
+
+
 def rows():
-    for line in TABLE.read_text(encoding="utf-8").splitlines():
+    for line in section().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if line.startswith("| ") and len(cells) == 6 and cells[0] != "case":
             name, job, _, _, status, says = cells
@@ -239,8 +244,8 @@ def every_row_has_its_case(it):
     names = {row[0] for row in rows()}
     known = set(DAMAGE) | {"state-full", "store-full"}
     if names != known:
-        raise Failure(f"docs/damage.md and this file differ: {sorted(names ^ known)}")
-    check(re.search(r"no case is an entry reported as done", TABLE.read_text(encoding="utf-8")), "the promise is gone")
+        raise Failure(f"docs/formats.md and this file differ: {sorted(names ^ known)}")
+    check(re.search(r"no case is an entry reported as done", section()), "the promise is gone")
     write(it / "nothing", b"")
 
 

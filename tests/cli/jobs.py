@@ -179,5 +179,40 @@ def a_finished_job_run_again_moves_nothing(it):
     equal(stamps(it / "store"), before)
 
 
+@case
+def a_list_that_changed_is_not_mixed_with_the_one_planned(it):
+    names = [f"d{number // 300}/f{number:04}" for number in range(3000)]
+    make_tree(it / "src", {name: b"" for name in names})
+    write(it / "list", "\n".join(names[:2400]).encode())
+    it.lade("put", "--max-batches", "1", "--files-from", "list", "src", "file:d", status=5)
+    write(it / "list", "\n".join(names[300:]).encode())
+    it.lade("put", "--files-from", "list", "src", "file:d", status=2).has("the list of --files-from")
+    write(it / "list", "\n".join(names[:2400]).encode())
+    it.lade("put", "--files-from", "list", "src", "file:d")
+    equal(keys(it / "d"), names[:2400])
+    write(it / "list", "\n".join(names[300:]).encode())
+    it.lade("put", "--files-from", "list", "src", "file:d")
+    equal(keys(it / "d"), names)
+
+
+@case
+def a_list_that_changed_in_the_middle_of_planning_is_refused(it):
+    names = [f"f{number:04}" for number in range(8000)]
+    make_tree(it / "src", {name: b"" for name in names})
+    write(it / "list", "\n".join(names).encode())
+    job = it / "j"
+    process = it.start("put", "--job", "j", "--bwlimit", "1", "--files-from", "list", "src", "file:d")
+    it.wait_for(lambda: list(job.glob("g*/*.seg")), process)
+    process.kill()
+    process.wait()
+    for end in job.glob("g*/end"):
+        end.unlink()
+    write(it / "list", "\n".join(names[1:]).encode())
+    it.lade("run", "j", status=2).has("has changed since")
+    write(it / "list", "\n".join(names).encode())
+    it.lade("run", "j")
+    equal(keys(it / "d"), names)
+
+
 if __name__ == "__main__":
     main()

@@ -273,5 +273,49 @@ def the_environment_sets_options(it):
         ["find", str(it / "out")], capture_output=True, check=False).stdout.decode())
 
 
+# ---- all verbs ----
+
+@case
+def every_verb_has_help_by_option_and_by_verb(it):
+    for verb in json.loads(it.lade("help", "--json").out)["verbs"]:
+        name = verb["name"]
+        page = it.lade(name, "--help").out
+        equal(it.lade(name, "-h").out, page, f"lade {name} -h")
+        equal(it.lade("help", name).out, page, f"lade help {name}")
+        check(f"usage: lade {name}" in page, f"no usage of {name}", page)
+        for row in verb["options"]:
+            check(f"--{row['name']}" in page, f"the help of {name} lacks --{row['name']}", page)
+
+
+@case
+def help_writes_man_pages_and_completions(it):
+    page = it.lade("help", "--man", "put").out
+    check(page.startswith(".") and ".SH OPTIONS" in page, "that is no manual page", page[:200])
+    for shell, word in (("bash", "-F _lade lade"), ("zsh", "#compdef lade"), ("fish", "complete -c lade")):
+        it.lade("help", "--completion", shell).has(word)
+    it.lade("help", "--completion", "tcsh", status=2).has("tcsh")
+
+
+@case
+def long_and_short_options_do_the_same(it):
+    make_tree(it / "src", {"f": b"F", "l": Link("f"), "x\ny": b"X"})
+    set_age(it / "src")
+    name = "x\ny"
+    for long, short in (("--copy-links", "-L"), ("--null", "-0")):
+        for option in (long, short):
+            store = f"file:{option.strip('-')}"
+            more = ("--files-from", "-") if long == "--null" else ()
+            it.lade("put", option, *more, "src", store, input=b"x\ny\0")
+            equal(keys(it / option.strip("-")), [name] if more else ["f", "l", "x\ny"], f"what {option} put")
+            if long == "--copy-links":
+                it.lade("check", option, "src", store)
+                it.lade("check", "src", store, status=1)
+    store = "file:copy-links"
+    equal(it.lade("ls", "--long", store).out, it.lade("ls", "-l", store).out, "lade ls --long")
+    make_tree(it / "twice", {"f": b"F", "f.tmp": b"T"})
+    for option in ("--verbose", "-v"):
+        it.lade("put", "--dry-run", option, "--exclude", "*.tmp", "twice", "file:v").has("f.tmp")
+
+
 if __name__ == "__main__":
     main()

@@ -21,18 +21,21 @@ static void take(struct permit *permit, uint32_t count)
         assert_int_equal(permit_take(permit, NULL, &err), 0);
 }
 
+static void give(struct permit *permit, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        permit_give(permit);
+}
+
 /* One round trip with all permits in use, answered without complaint. */
 static void good_round(struct permit *permit, int64_t *now_ns)
 {
     const uint32_t limit = permit_limit(permit);
     take(permit, limit);
     *now_ns += TRIP_NS;
-    for (uint32_t i = 0; i < limit; i++) {
-        permit_give(permit, TRIP_NS, false, *now_ns);
-        take(permit, 1);
-    }
     for (uint32_t i = 0; i < limit; i++)
-        permit_give(permit, TRIP_NS, false, *now_ns);
+        permit_answered(permit, TRIP_NS, false, *now_ns);
+    give(permit, limit);
 }
 
 static void test_permit_starts_at_the_ceiling(void **state)
@@ -54,13 +57,12 @@ static void test_permit_is_halved_once_per_round_trip(void **state)
     take(&permit, 16);
     int64_t now_ns = NS_PER_S;
     for (int i = 0; i < 16; i++)
-        permit_give(&permit, TRIP_NS, true, now_ns + i);
+        permit_answered(&permit, TRIP_NS, true, now_ns + i);
     assert_int_equal(permit_limit(&permit), 8);
 
     now_ns += 2 * TRIP_NS;
-    take(&permit, 8);
     for (int i = 0; i < 8; i++)
-        permit_give(&permit, TRIP_NS, true, now_ns + i);
+        permit_answered(&permit, TRIP_NS, true, now_ns + i);
     assert_int_equal(permit_limit(&permit), 4);
     assert_int_equal(permit.asked_less, 2);
 }
@@ -71,9 +73,9 @@ static void test_permit_ignores_complaints_about_what_was_sent_before_the_cut(vo
     SCOPED(permit) struct permit permit;
     permit_init(&permit, 16);
     take(&permit, 2);
-    permit_give(&permit, TRIP_NS, true, NS_PER_S);
+    permit_answered(&permit, TRIP_NS, true, NS_PER_S);
     /* Sent long before the cut, answered long after it. */
-    permit_give(&permit, 60 * NS_PER_S, true, 50 * NS_PER_S);
+    permit_answered(&permit, 60 * NS_PER_S, true, 50 * NS_PER_S);
     assert_int_equal(permit_limit(&permit), 8);
 }
 
@@ -84,7 +86,7 @@ static void test_permit_never_falls_below_one(void **state)
     permit_init(&permit, 3);
     for (int i = 1; i <= 10; i++) {
         take(&permit, 1);
-        permit_give(&permit, TRIP_NS, true, i * NS_PER_S);
+        permit_answered(&permit, TRIP_NS, true, i * NS_PER_S);
     }
     assert_int_equal(permit_limit(&permit), 1);
     assert_int_equal(permit.asked_less, 10);
@@ -97,7 +99,8 @@ static void test_permit_grows_by_one_each_round_trip_up_to_the_ceiling(void **st
     permit_init(&permit, 8);
     take(&permit, 1);
     int64_t now_ns = NS_PER_S;
-    permit_give(&permit, TRIP_NS, true, now_ns);
+    permit_answered(&permit, TRIP_NS, true, now_ns);
+    give(&permit, 1);
     assert_int_equal(permit_limit(&permit), 4);
     for (uint32_t want = 5; want <= 8; want++) {
         good_round(&permit, &now_ns);
@@ -113,10 +116,10 @@ static void test_permit_does_not_grow_while_some_are_unused(void **state)
     SCOPED(permit) struct permit permit;
     permit_init(&permit, 8);
     take(&permit, 1);
-    permit_give(&permit, TRIP_NS, true, NS_PER_S);
+    permit_answered(&permit, TRIP_NS, true, NS_PER_S);
     for (int i = 0; i < 100; i++) {
         take(&permit, 1);
-        permit_give(&permit, TRIP_NS, false, (2 + i) * NS_PER_S);
+        permit_answered(&permit, TRIP_NS, false, (2 + i) * NS_PER_S);
     }
     assert_int_equal(permit_limit(&permit), 4);
 }
@@ -132,6 +135,25 @@ static void test_permit_take_ends_when_stopped(void **state)
     struct err err = { 0 };
     assert_int_equal(permit_take(&permit, &stop, &err), -1);
     assert_int_equal(err.kind, ERR_STOPPED);
+}
+
+static void test_permit_yield_waits_only_where_too_many_are_in_flight(void **state)
+{
+    (void)state;
+    SCOPED(permit) struct permit permit;
+    permit_init(&permit, 4);
+    take(&permit, 4);
+    struct stop stop = { 0 };
+    struct err err = { 0 };
+    assert_int_equal(permit_yield(&permit, &stop, &err), 0);
+    permit_answered(&permit, TRIP_NS, true, NS_PER_S); /* 2 are allowed now */
+    stop_raise(&stop);
+    assert_int_equal(permit_yield(&permit, &stop, &err), -1);
+    assert_int_equal(err.kind, ERR_STOPPED);
+    assert_int_equal(permit.in_flight, 4);
+    give(&permit, 2);
+    assert_int_equal(permit_yield(&permit, NULL, &err), 0);
+    assert_int_equal(permit.in_flight, 2);
 }
 
 struct crowd {
@@ -151,7 +173,10 @@ static void *go_in_and_out(void *arg)
         while (most < inside && !atomic_compare_exchange_weak(&crowd->most, &most, inside))
             ;
         atomic_fetch_sub(&crowd->inside, 1);
-        permit_give(&crowd->permit, 1000, false, clock_monotonic_ns());
+        permit_answered(&crowd->permit, 1000, i % 100 == 0, clock_monotonic_ns());
+        if (permit_yield(&crowd->permit, NULL, &err) < 0)
+            break;
+        permit_give(&crowd->permit);
     }
     return NULL;
 }
@@ -182,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_permit_grows_by_one_each_round_trip_up_to_the_ceiling),
         cmocka_unit_test(test_permit_does_not_grow_while_some_are_unused),
         cmocka_unit_test(test_permit_take_ends_when_stopped),
+        cmocka_unit_test(test_permit_yield_waits_only_where_too_many_are_in_flight),
         cmocka_unit_test(test_permit_is_never_exceeded_by_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

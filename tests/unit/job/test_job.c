@@ -44,6 +44,7 @@ static struct job_spec odd_spec(void)
                               .one_name = "n=\x7f",
                               .filter = "- *.o\n+ *\n",
                               .files_from = "/list\n",
+                              .list_crc = "ae8b14860a799888",
                               .files_from_nul = true,
                               .checksum = true,
                               .overwrite = true,
@@ -76,6 +77,9 @@ static void expect_same_spec(const struct job_spec *got, const struct job_spec *
     assert_int_equal(got->files_from == NULL, want->files_from == NULL);
     if (want->files_from != NULL)
         assert_string_equal(got->files_from, want->files_from);
+    assert_int_equal(got->list_crc == NULL, want->list_crc == NULL);
+    if (want->list_crc != NULL)
+        assert_string_equal(got->list_crc, want->list_crc);
     assert_int_equal(got->files_from_nul, want->files_from_nul);
     assert_int_equal(got->checksum, want->checksum);
     assert_int_equal(got->links, want->links);
