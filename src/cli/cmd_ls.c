@@ -134,7 +134,8 @@ static int list_prefix(struct listing *listing, struct store *store, const char 
 static int list_location(struct listing *listing, char *location, struct err *err)
 {
     struct object_set set;
-    const struct object_set_options options = { .access = listing->settings->access };
+    const struct object_set_options options = { .stall_s = (uint32_t)listing->settings->stall_s,
+                                                .access = listing->settings->access };
     char *const locations[] = { location };
     if (object_set_open(&set, locations, 1, &options, err) < 0)
         return -1;
@@ -184,7 +185,7 @@ const struct command cmd_ls = {
     .summary = "list keys",
     .operand_min = 0,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_recursive, rows_long, rows_access, rows_json, rows_common },
+    .tables = { rows_recursive, rows_long, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "One level, with sizes and dates", "lade ls -l file:/store/run7/" },
         { "All keys as JSON", "lade ls --recursive --json file:/store/run7" },

@@ -146,7 +146,8 @@ static int remove_location(const struct settings *settings, char *text, uint64_t
     char *absolute = NULL;
     if (ask_absolute(&absolute, text, err) < 0)
         return -1;
-    const struct store_options options = { .access = settings->access };
+    const struct store_options options = { .stall_s = (uint32_t)settings->stall_s,
+                                           .access = settings->access };
     int result = store_open_parent(&removal.store, absolute, &options, &name, err);
     if (result == 0) {
         char *slash = strrchr(absolute, '/');
@@ -182,7 +183,7 @@ const struct command cmd_rm = {
     .summary = "remove objects",
     .operand_min = 1,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_remove, rows_dry_run, rows_access, rows_json, rows_common },
+    .tables = { rows_remove, rows_dry_run, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "Remove one object", "lade rm file:/store/run7/a.fits" },
         { "See what would go, then remove all below a key",

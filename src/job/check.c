@@ -394,6 +394,7 @@ static int open_ends(struct check *check, struct err *err)
         const struct object_set_options objects = { .keep_name = spec->keep_name,
                                                     .one_name = spec->one_name,
                                                     .stop = check->options.stop,
+                                                    .stall_s = check->options.stall_s,
                                                     .access = spec->access };
         if (source_set_open(&check->sources, target, 1, &source, err) < 0)
             return -1;
@@ -404,7 +405,9 @@ static int open_ends(struct check *check, struct err *err)
                                            .one_name = spec->one_name };
     if (source_set_open(&check->sources, spec->sources, spec->source_count, &source, err) < 0)
         return -1;
-    const struct store_options opening = { .stop = check->options.stop, .access = spec->access };
+    const struct store_options opening = { .stop = check->options.stop,
+                                           .stall_s = check->options.stall_s,
+                                           .access = spec->access };
     if (store_open_location(&check->store, spec->dest, &opening, err) < 0)
         return -1;
     if (!check->store->limits.keeps_data)

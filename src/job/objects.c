@@ -141,7 +141,9 @@ static int name_roots(struct object_set *set, const struct object_set_options *o
 int object_set_open(struct object_set *set, char *const *locations, size_t count,
                     const struct object_set_options *options, struct err *err)
 {
-    const struct store_options opening = { .stop = options->stop, .access = options->access };
+    const struct store_options opening = { .stop = options->stop,
+                                           .stall_s = options->stall_s,
+                                           .access = options->access };
     *set = (struct object_set){ .roots = mem_alloc(count * sizeof *set->roots) };
     for (size_t i = 0; i < count; i++) {
         set->count++;

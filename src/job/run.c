@@ -30,9 +30,9 @@ static int open_put(struct run *run, struct err *err)
                                             .one_name = spec->one_name };
     if (source_set_open(&run->sources, spec->sources, spec->source_count, &options, err) < 0)
         return -1;
-    const struct store_options opening = { .stop = run->stop,
-                                           .create = true,
-                                           .access = spec->access };
+    const struct store_options opening = {
+        .stop = run->stop, .stall_s = run->options.stall_s, .create = true, .access = spec->access
+    };
     if (store_open_location(&run->store, spec->dest, &opening, err) < 0)
         return -1;
     const struct store_limits *limits = &run->store->limits;
@@ -56,6 +56,7 @@ static int open_get(struct run *run, struct err *err)
     const struct object_set_options objects = { .keep_name = spec->keep_name,
                                                 .one_name = spec->one_name,
                                                 .stop = run->stop,
+                                                .stall_s = run->options.stall_s,
                                                 .access = spec->access };
     if (object_set_open(&run->objects, spec->sources, spec->source_count, &objects, err) < 0)
         return -1;

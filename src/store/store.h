@@ -61,6 +61,7 @@ struct store_options {
     const struct stop *stop; /* may be NULL */
     bool create;             /* make the root directory when it is missing; never a bucket */
     bool make_bucket;        /* make the bucket when it is missing */
+    uint32_t stall_s;        /* a request that stands still this long is given up; 0 = 30 s */
     struct store_access access;
 };
 

@@ -49,13 +49,16 @@ static char *copy_of(const char *text)
 }
 
 static int fill(struct s3_store *store, struct s3_config *config, const char *path,
-                const struct store_access *access, struct err *err)
+                const struct store_options *options, struct err *err)
 {
     if (config->region != NULL && strlen(config->region) >= S3_REGION_MAX)
         return err_set(err, ERR_CONFIG, "'%s' is no region", config->region);
     if (s3_place_parse(&store->place, path, config->endpoint_url, config->addressing, err) < 0)
         return -1;
-    const struct http_options http = { .ca_file = config->ca_file, .stop = store->stop };
+    const struct store_access *access = &options->access;
+    const struct http_options http = { .ca_file = config->ca_file,
+                                       .stop = store->stop,
+                                       .stall_ms = options->stall_s * 1000 };
     if (http_open(&store->http, &http, err) < 0)
         return -1;
     snprintf(store->region, sizeof store->region, "%s",
@@ -106,7 +109,7 @@ static int s3_open(struct store **ret_store, const char *path, const struct stor
     store->base = (struct store){ .driver = &s3_driver, .limits = s3_limits };
     store->stop = given->stop;
     lock_init(&store->lock);
-    int result = fill(store, &config, path, &given->access, err);
+    int result = fill(store, &config, path, given, err);
     s3_config_done(&config);
     if (result == 0 && given->make_bucket)
         result = make_bucket(store, err);
