@@ -144,7 +144,7 @@ static int list_location(struct listing *listing, char *location, struct err *er
     int result = 0;
     if (root->key != NULL) {
         struct object object = { 0 };
-        result = root->store->driver->head(root->store, root->key, &object, err);
+        result = store_head_patiently(root->store, root->key, NULL, &object, err);
         if (result == 0) {
             buf_clear(&object.key);
             buf_add_text(&object.key, root->key);

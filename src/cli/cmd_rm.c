@@ -115,8 +115,7 @@ static int remove_named(struct removal *removal, const char *name, struct err *e
 {
     struct object object = { 0 };
     struct err why = { 0 };
-    const struct store_driver *driver = removal->store->driver;
-    const int found = driver->head(removal->store, name, &object, &why);
+    const int found = store_head_patiently(removal->store, name, NULL, &object, &why);
     object_done(&object);
     if (found == 0)
         return add(removal, name, err) < 0 ? -1 : flush(removal, err);

@@ -170,7 +170,7 @@ static int digest_stored(struct reader *reader, const struct task *task, uint64_
     uint64_t expected = task->record.crc64;
     bool known = task->record.known;
     if (!known) {
-        if (store->driver->head(store, key, &object, err) < 0)
+        if (store_head_patiently(store, key, reader->check->options.stop, &object, err) < 0)
             return -1;
         known = (object.attr.have & ATTR_CRC64) != 0;
         expected = object.attr.crc64;

@@ -227,7 +227,13 @@ static int get_one(struct get_job *job, bool *ret_staged, struct err *err)
         return make_directory(job, err);
     }
     if (job->entry->action == PLAN_COMPARE) {
-        const int same = compare_content(job, err);
+        int same = compare_content(job, err);
+        for (uint32_t tries = 1; same < 0; tries++) {
+            if (worker_wait_to_retry(job->worker, tries, err) < 0)
+                break;
+            job->result->retries++;
+            same = compare_content(job, err);
+        }
         if (same != 0)
             return same < 0 ? -1 : 0;
         if (!job->worker->run->job->spec.overwrite) {

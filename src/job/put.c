@@ -211,7 +211,13 @@ static int put_one(struct put_job *job, struct err *err)
     if (job->entry->kind == ENTRY_DIR)
         return put_memory(job, "", 0, err);
     if (job->entry->action == PLAN_COMPARE) {
-        const int same = compare_content(job, err);
+        int same = compare_content(job, err);
+        for (uint32_t tries = 1; same < 0 && err->kind != ERR_CHANGED; tries++) {
+            if (worker_wait_to_retry(job->worker, tries, err) < 0)
+                break;
+            job->result->retries++;
+            same = compare_content(job, err);
+        }
         if (same > 0)
             return 0;
         /* It moved while it was compared, or is not there any more: put_file() sees what is so. */

@@ -194,6 +194,12 @@ struct store {
     struct store_limits limits;
 };
 
+/* For what no worker repeats: a pause after a try that failed, if another one can help; then err is
+ * clear. */
+CHECKED int store_wait_patiently(uint32_t tries, const struct stop *stop, struct err *err);
+CHECKED int store_head_patiently(struct store *store, const char *key, const struct stop *stop,
+                                 struct object *ret_object, struct err *err);
+
 /* The driver for a scheme, NULL if there is none; and all of them, ended by NULL. */
 const struct store_driver *store_driver_by_scheme(const char *scheme);
 const struct store_driver *const *store_drivers(void);

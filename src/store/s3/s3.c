@@ -39,6 +39,7 @@ static void s3_close(struct store *base)
     mem_release(store->profile);
     mem_release(store->acl);
     mem_release(store->storage_class);
+    s3_lost_done(store);
     lock_done(&store->lock);
     mem_release(store);
 }
