@@ -119,6 +119,18 @@ static enum plan_action replace_or_fail(const struct planner *planner,
     return entry->reason == REASON_NONE ? PLAN_REPLACE : PLAN_FAIL;
 }
 
+/* Is the source still what it was when it was moved? A listing may tell no times. */
+static bool source_as_recorded(const struct planner *planner, const struct stream_item *from,
+                               const struct stream_item *record)
+{
+    if (from->size_bytes != record->size_bytes)
+        return false;
+    if (planner->options->spec->direction == JOB_GET && !from->has_attr && from->etag[0] != '\0' &&
+        record->record.etag[0] != '\0')
+        return strcmp(from->etag, record->record.etag) == 0;
+    return from->mtime_ns == record->mtime_ns;
+}
+
 static enum plan_action decide(const struct planner *planner, const struct stream_item *from,
                                const struct stream_item *there, const struct stream_item *record,
                                struct plan_entry *entry)
@@ -132,14 +144,16 @@ static enum plan_action decide(const struct planner *planner, const struct strea
         record->record.etag[0] != '\0' && from->etag[0] != '\0' &&
         strcmp(record->record.etag, from->etag) != 0 && same_content_by_attr(from, there))
         return PLAN_COMPARE;
-    if (record != NULL && as_recorded(there, record) && from->size_bytes == record->size_bytes &&
-        from->mtime_ns == record->mtime_ns && same_attr(from, there)) {
+    if (record != NULL && as_recorded(there, record) && source_as_recorded(planner, from, record) &&
+        same_attr(from, there)) {
         entry->record = record->record;
         return unchanged_or_compare(planner, record->record.racy, from->kind);
     }
     if (same_content_by_attr(from, there) && same_attr(from, there))
         return unchanged_or_compare(planner, false, from->kind);
-    if (planner->options->spec->checksum && from->kind == ENTRY_FILE &&
+    /* Where the listing does not tell, the object does. */
+    const bool untold = planner->options->spec->direction == JOB_GET && !from->has_attr;
+    if ((planner->options->spec->checksum || untold) && from->kind == ENTRY_FILE &&
         from->size_bytes == there->size_bytes && !planner->options->spec->immutable &&
         (record == NULL || as_recorded(there, record)))
         return PLAN_COMPARE;

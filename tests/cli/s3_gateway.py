@@ -1,5 +1,6 @@
 """What the topics that run against a gateway have in common: buckets, the proxy that makes faults, rclone as a second
 reader, the gateway's administration."""
+import concurrent.futures
 import contextlib
 import hashlib
 import hmac
@@ -11,8 +12,9 @@ import re
 import socket
 import subprocess
 import time
+import traceback
 
-from harness import check, equal, same_trees, scan
+from harness import Case, check, equal, same_trees, scan
 
 SERVERS = pathlib.Path(__file__).resolve().parent.parent / "servers"
 MIB = 1 << 20
@@ -20,7 +22,7 @@ MIB = 1 << 20
 
 def bucket(it, name=None):
     """A fresh bucket, named after the case."""
-    name = name or f"{it.name.replace('_', '-')[:50]}-{os.getpid()}"
+    name = name or f"{it.name.replace('_', '-').strip('-')[:50]}-{os.getpid()}"
     it.lade("mb", f"s3://{name}")
     return f"s3://{name}"
 
@@ -102,6 +104,26 @@ def stored_whole(it, there, source="src", ignore=("mode", "uid", "gid")):
     same_trees(found, files, "tree as rclone reads it", ignore + (("mtime_ns",) if any(
         entry.kind == "link" for entry in files.values()) else ()))
     no_uploads(it, there)
+
+
+def at_once(it, jobs, most=4):
+    """Run (name, function) side by side, each with a Case of its own below this one; what fails is told by its name."""
+    def one(job):
+        name, function = job
+        path = it / name
+        path.mkdir()
+        inner = Case(it.lade_path, f"{it.name}_{name}"[-40:], path)
+        failed = None
+        try:
+            function(inner)
+        except Exception:  # pylint: disable=broad-except
+            failed = f"{name}: {traceback.format_exc()}"
+        inner.clean(failed)
+        return failed
+
+    with concurrent.futures.ThreadPoolExecutor(most) as pool:
+        failures = [text for text in pool.map(one, jobs) if text]
+    check(not failures, f"{len(failures)} of {len(jobs)} failed:", *failures)
 
 
 class Proxy:

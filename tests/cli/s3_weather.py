@@ -1,13 +1,15 @@
 """Every fault of tests/servers/flaky against each kind of request that lade makes to a gateway:
 tests/servers/with python3 tests/cli/s3_weather.py LADE. Each rule must have hit; what is in the bucket afterwards is read
 by lade and by rclone; no unfinished upload may be left. LADE_LONG=1 does each pair of fault and request by itself."""
+import functools
 import json
 import os
+import shutil
 import subprocess
 import time
 
 from harness import LONG, Dir, Failure, Link, case, check, equal, main, make_tree, random_of, read, same_trees, set_age, write
-from s3_gateway import MIB, admin, as_other, ask, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, \
+from s3_gateway import MIB, admin, as_other, ask, at_once, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, \
     upload_by_hand, uploads
 
 SMALL = [f"f{number}" for number in range(8)]
@@ -118,17 +120,22 @@ def get_survives(it, rules, options):
     same_trees(contents(it / "back"), contents(it / "src"))
 
 
-def make_cases(verb, rows, where, function):
-    for name, rule, kinds, options in rows:
+def rows(table, where, function):
+    """Each row by itself, or under LADE_LONG each pair of fault and request."""
+    for name, rule, kinds, options in table:
         for group in [kinds] + ([(kind,) for kind in kinds] if LONG else []):
-            def one(it, rules=tuple(rules_of(rule, group, where)), options=options):
-                function(it, rules, options)
-            one.__name__ = f"{verb}_{name}" + (f"_{group[0]}" if group is not kinds else "")
-            case(one)
+            yield (name if group is kinds else f"{name}-{group[0]}",
+                   functools.partial(function, rules=rules_of(rule, group, where), options=options))
 
 
-make_cases("put", PUTS, PUT, put_survives)
-make_cases("get", GETS, GET, get_survives)
+@case
+def put_in_any_weather(it):
+    at_once(it, list(rows(PUTS, PUT, put_survives)))
+
+
+@case
+def get_in_any_weather(it):
+    at_once(it, list(rows(GETS, GET, get_survives)))
 
 
 # ---- the requests of the other verbs ----
@@ -146,27 +153,41 @@ def each_fault(air, where, command):
         air.all_hit()
 
 
-@case
-def other_verbs_in_any_weather(it):
+def listing_and_removing(it):
     make_tree(it / "src", {"d/a": b"a", "d/b": b"b", "one": b"1"})
     there = bucket(it)
+
+    def remove():
+        rclone(it, "copy", "src", by_rclone(there))
+        equal(it.lade("ls", *STALL, there, env=air.env).out, "d/\none\n")
+        it.lade("rm", *STALL, f"{there}/one", env=air.env)
+        it.lade("rm", *STALL, "-r", f"{there}/d", env=air.env)
+        equal(it.lade("ls", "-R", there).out, "")
     with proxy(it) as air:
-        def remove():
-            rclone(it, "copy", "src", by_rclone(there))
-            equal(it.lade("ls", *STALL, there, env=air.env).out, "d/\none\n")
-            it.lade("rm", *STALL, f"{there}/one", env=air.env)
-            it.lade("rm", *STALL, "-r", f"{there}/d", env=air.env)
-            equal(it.lade("ls", "-R", there).out, "")
-
-        def abort():
-            ours = upload_by_hand(it, there, "left")
-            it.lade("uploads", *STALL, "--abort", there, env=air.env)
-            check(ours not in str(uploads(it, there)), "not aborted")
-
         each_fault(air, ["method=GET path=list-type", "method=HEAD path=/one$", "method=DELETE path=/one$",
                          "method=POST path=delete"], remove)
+
+
+def ending_uploads(it):
+    there = bucket(it)
+
+    def abort():
+        ours = upload_by_hand(it, there, "left")
+        it.lade("uploads", *STALL, "--abort", there, env=air.env)
+        check(ours not in str(uploads(it, there)), "not aborted")
+    with proxy(it) as air:
         each_fault(air, ["method=GET path=uploads=", "method=GET path=uploadId=", "method=DELETE path=uploadId="], abort)
+
+
+def making_buckets(it):
+    there = bucket(it)
+    with proxy(it) as air:
         each_fault(air, [f"method=PUT path=^/{there[5:]}/?$"], lambda: it.lade("mb", *STALL, there, env=air.env))
+
+
+@case
+def other_verbs_in_any_weather(it):
+    at_once(it, [("rm", listing_and_removing), ("uploads", ending_uploads), ("mb", making_buckets)])
 
 
 # ---- what does not pass ----
@@ -184,10 +205,10 @@ def in_weather(it, *rules, verb="put", status=0, options=("--retries", "1")):
     return f"{there}/p", done
 
 
-def all_but(it, there, lost, ignore=()):
+def all_but(it, there, lost):
     """What the fault did not meet is there, and the next run brings the rest."""
     there_now = set(it.lade("ls", "-R", there).out.split())
-    equal(there_now, {"large", "sub/l.rclonelink", "empty/", *SMALL} - set(lost) - set(ignore))
+    equal(there_now, {"large", "sub/l.rclonelink", "empty/", *SMALL} - set(lost))
     it.lade("put", "--job", "put-job", "src", there)
     stored_whole(it, there)
 
@@ -208,9 +229,9 @@ def one_object_that_may_not_be_written_is_named(it):
 
 @case
 def one_object_that_hangs_is_named(it):
-    there, done = in_weather(it, "hang path=/f3$", status=1, options=("--retries", "1", *STALL))
+    there, done = in_weather(it, "hang side=request path=/f3$", status=1, options=("--retries", "1", *STALL))
     done.has("failed: f3", "stalled")
-    all_but(it, there, ["f3"], ignore=["f3"] if "f3" in it.lade("ls", "-R", there).out.split() else [])
+    all_but(it, there, ["f3"])
 
 
 @case
@@ -241,16 +262,41 @@ def an_upload_that_is_gone_begins_again(it):
 
 @case
 def what_cannot_be_fetched_is_named(it):
-    for rule, text in (("err503 method=GET path=/f3$", "503"), ("corrupt side=reply method=GET path=/f3$", "content"),
-                       ("truncate method=GET path=/f3$", "f3"), ("err status=403 code=AccessDenied path=/f3$", "AccessDenied")):
-        _, done = in_weather(it, rule, verb="get", status=(1, 4))
-        done.has("failed: f3", text)
-        expected = contents(it / "src")
-        del expected[b"f3"]
-        same_trees(contents(it / "back"), expected)
-        it.lade("get", "--job", "get-job", f"{bucket(it)}/p", "back")
-        same_trees(contents(it / "back"), contents(it / "src"))
-        subprocess.run(["rm", "-rf", it / "src", it / "back", it / "get-job", it / "state"], check=True)
+    source(it)
+    there = bucket(it)
+    it.lade("put", "src", there)
+    expected = contents(it / "src")
+    for number, (rule, text) in enumerate((
+            ("err503 method=GET path=/f3$", "503"), ("corrupt side=reply method=GET path=/f3$", "content"),
+            ("truncate method=GET path=/f3$", "f3"), ("err status=403 code=AccessDenied path=/f3$", "AccessDenied"))):
+        get = ("get", "--job", f"get{number}", there, f"back{number}")
+        with proxy(it, rule) as air:
+            it.lade(*get, "--retries", "1", env=air.env, status=(1, 4)).has("failed: f3", text)
+            air.all_hit()
+        same_trees(contents(it / f"back{number}"), {path: entry for path, entry in expected.items() if path != b"f3"})
+        equal(it.lade(*get, "--json").summary()["done"]["count"], 1, "objects of the second get")
+        same_trees(contents(it / f"back{number}"), expected)
+
+
+@case
+def a_second_get_fetches_what_changed_and_no_more(it):
+    source(it)
+    there = bucket(it)
+    it.lade("put", "--job", "put-job", "src", there)
+    get = ("get", "--json", "--job", "job", there, "back")
+    it.lade(*get)
+    equal(it.lade(*get).summary()["done"]["count"], 0, "objects of a second get")
+    write(it / "src/f3", b"other")
+    write(it / "src/f4", bytes(len(read(it / "src/f4"))))
+    it.lade("put", "--job", "put-job", "src", there)
+    done = it.lade(*get, "--overwrite")
+    equal(done.summary()["done"]["count"], 2, "objects of a third get")
+    equal(read(it / "back/f3") + read(it / "back/f4"), read(it / "src/f3") + read(it / "src/f4"), "content")
+    shutil.rmtree(it / "job")  # without a record, content tells
+    equal(it.lade(*get).summary()["done"]["count"], 0, "objects of a get without a record")
+    write(it / "back/f5", bytes(len(read(it / "back/f5"))))
+    shutil.rmtree(it / "job")
+    it.lade(*get, status=1).has("f5", "--overwrite")
 
 
 def stops_once(it, text, *rules):
@@ -304,58 +350,59 @@ def an_old_put_that_arrives_late_is_noticed(it):
     set_age(it / "src")
     there = bucket(it)
     with proxy(it, "late delay=1.5 method=PUT path=/f$ nth=1") as air:
-        it.lade("put", "--job", "job", "src", there, env=air.env)
+        it.lade("put", "src", there, env=air.env)
         write(it / "src/f", b"new")
         set_age(it / "src", 50)
-        it.lade("put", "--job", "job", "src", there, env=air.env)
-        it.lade("check", "--job", "job", "src", there, env=air.env)
+        it.lade("put", "src", there, env=air.env)
+        it.lade("check", "src", there, env=air.env)
         it.wait_for(lambda: any("late" in entry for entry in air.log()), what="the late request")
         air.all_hit()
     it.wait_for(lambda: rclone(it, "cat", by_rclone(f"{there}/f")) == b"old", what="the old bytes")
-    it.lade("check", "--job", "job", "src", there, status=(1, 4)).has("f")
-    it.lade("put", "--job", "job", "--overwrite", "src", there)
+    it.lade("check", "src", there, status=(1, 4)).has("f")
+    it.lade("put", "--overwrite", "src", there)
     equal(rclone(it, "cat", by_rclone(f"{there}/f")), b"new")
 
 
 # ---- every place where a transfer can break ----
 
-@case
-def each_request_of_a_put_breaks_once(it):
-    make_tree(it / "src", {"a": b"a" * 50, "b": b"", "large": random_of("s3 nth", 1).randbytes(LARGE)})
-    set_age(it / "src")
-    there = bucket(it)
+def broken_at(it, fault, command, look):
+    """The command again and again, each time with another request that breaks, until it makes no more."""
+    nth = 0
     with proxy(it) as air:
-        for fault in ("refuse", "reset", "lost"):
-            nth = 0
-            while True:
-                nth += 1
-                air.mode(f"{fault} nth={nth}")
-                it.lade("put", "--job", f"{fault}{nth}", "--transfers", "2", "src", f"{there}/{fault}{nth}", env=air.env)
-                if air.status()["rules"][0]["hits"] == 0:
-                    break
-                it.lade("check", "--deep", "--download", "src", f"{there}/{fault}{nth}")
-            check(nth > 8, f"only {nth} requests")
+        while True:
+            nth += 1
+            air.mode(f"{fault} nth={nth}")
+            it.lade(*command(nth), "--job", f"job{nth}", "--transfers", "2", env=air.env)
+            look(nth)
+            if air.status()["rules"][0]["hits"] == 0:
+                break
+    check(nth > 8, f"only {nth} requests")
+
+
+def small_job(it):
+    make_tree(it / "src", {"a": b"a" * 50, "b": b"", "l": Link("a"), "large": random_of("s3 nth", 1).randbytes(LARGE)})
+    set_age(it / "src")
+    return bucket(it)
+
+
+def break_puts(it, fault):
+    there = small_job(it)
+    broken_at(it, fault, lambda nth: ("put", "src", f"{there}/{nth}"),
+              lambda nth: it.lade("check", "--deep", "--download", "src", f"{there}/{nth}"))
     no_uploads(it, there)
 
 
-@case
-def each_request_of_a_get_breaks_once(it):
-    make_tree(it / "src", {"a": b"a" * 50, "b": b"", "l": Link("a"), "large": random_of("s3 nth", 1).randbytes(LARGE)})
-    set_age(it / "src")
-    there = bucket(it)
+def break_gets(it, fault):
+    there = small_job(it)
     it.lade("put", "src", there)
-    with proxy(it) as air:
-        for fault in ("refuse", "reset", "truncate"):
-            nth = 0
-            while True:
-                nth += 1
-                air.mode(f"{fault} nth={nth}")
-                it.lade("get", "--job", f"{fault}{nth}", "--transfers", "2", there, "back", env=air.env)
-                same_trees(contents(it / "back"), contents(it / "src"))
-                subprocess.run(["rm", "-rf", it / "back"], check=True)
-                if air.status()["rules"][0]["hits"] == 0:
-                    break
-            check(nth > 7, f"only {nth} requests")
+    broken_at(it, fault, lambda nth: ("get", there, f"back{nth}"),
+              lambda nth: same_trees(contents(it / f"back{nth}"), contents(it / "src")))
+
+
+@case
+def each_request_of_a_job_breaks_once(it):
+    at_once(it, [(f"put-{fault}", functools.partial(break_puts, fault=fault)) for fault in ("refuse", "reset", "lost")] +
+            [(f"get-{fault}", functools.partial(break_gets, fault=fault)) for fault in ("refuse", "lost", "truncate")])
 
 
 # ---- how many are in flight ----
@@ -463,7 +510,7 @@ def a_quota_names_what_did_not_fit(it):
     quota = ("--quota-scope=bucket", f"--bucket={there[5:]}")
     admin(it, "quota", "set", *quota, "--max-objects=5")
     admin(it, "quota", "enable", *quota)
-    done = it.lade("put", "--job", "job", "src", there, status=1).has("QuotaExceeded")
+    done = it.lade("put", "--transfers", "1", "--job", "job", "src", there, status=1).has("QuotaExceeded")
     names = it.lade("ls", "-R", there).out.split()
     equal(len(names), 5, "objects")
     for name in set(SMALL) - set(names):
@@ -479,7 +526,7 @@ def a_bucket_that_goes_away_in_the_middle_stops_the_run_once(it):
     for rule in ("method=PUT path=/f[0-9]$ nth=4", "path=partNumber nth=2"):
         source(it)
         there = bucket(it)
-        gone = f"radosgw-admin -c {it.env['RGW_CEPH_CONF']} bucket rm --bucket={there[5:]} --purge-objects --bypass-gc"
+        gone = f"radosgw-admin -c {it.env['RGW_CEPH_CONF']} bucket rm --bucket={there[5:]} --purge-objects"
         with proxy(it, f'ok {rule} cmd="{gone}"') as air:
             done = it.lade("put", "--job", "job", "src", there, env=air.env, status=3)
             air.all_hit()
@@ -503,7 +550,7 @@ def an_object_that_changes_in_the_middle_of_a_get_is_fetched_again(it):
     write(it / "new", random_of("s3 other", 2).randbytes(LARGE))
     env = "RCLONE_CONFIG_G_TYPE=s3 RCLONE_CONFIG_G_PROVIDER=Ceph RCLONE_CONFIG_G_ENV_AUTH=true " \
           f"RCLONE_CONFIG_G_ENDPOINT={it.env['AWS_ENDPOINT_URL']} HOME={it.path}"
-    change = f"{env} rclone copyto --metadata {it / 'new'} {by_rclone(f'{there}/p/large')}"
+    change = f"{env} rclone copyto {it / 'new'} {by_rclone(f'{there}/p/large')}"
     with proxy(it, f"ok method=GET path=/large$ nth=2 cmd='{change}'") as air:
         it.lade("get", "--transfers", "1", f"{there}/p", "back", env=air.env)
         air.all_hit()

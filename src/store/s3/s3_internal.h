@@ -51,7 +51,6 @@ struct s3_store {
     struct sigv4_key key;              /* guarded by lock */
     char region[S3_REGION_MAX];        /* guarded by lock */
     struct s3_credentials credentials; /* guarded by lock */
-    bool skew_told;                    /* guarded by lock */
     struct s3_lost *lost;              /* guarded by lock */
 };
 static inline struct s3_store *s3_store_of(struct store *base)

@@ -204,13 +204,9 @@ static bool learn_clock(struct s3_store *store, const struct http_reply *reply,
     if (!is_far && !is_named)
         return false;
     atomic_store(&store->skew_s, skew_s);
-    bool told = false;
-    {
-        SCOPED_LOCK(&store->lock);
-        told = store->skew_told;
-        store->skew_told = true;
-    }
-    if (!told)
+    /* Once, however many stores are open. */
+    static atomic_bool is_told;
+    if (!atomic_exchange(&is_told, true))
         log_line(LOG_WARN, "s3", store->place.bucket,
                  "this machine's clock is %lld seconds %s the server's; its time is used",
                  (long long)(skew_s < 0 ? -skew_s : skew_s), skew_s < 0 ? "ahead of" : "behind");

@@ -135,6 +135,9 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
             note_lost(store, put->key, sent_ns);
         return -1;
     }
+    /* Sent twice over a connection that broke: the first may have been carried out as well. */
+    if (reply.is_resent)
+        note_lost(store, put->key, sent_ns);
     sweep_lost(store, put->key, id.data, false);
     snprintf(ret_token, STORE_TOKEN_MAX, "%llu:%s:%s", (unsigned long long)size_bytes, nonce,
              id.data);
