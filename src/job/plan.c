@@ -147,6 +147,8 @@ static enum plan_action decide(const struct planner *planner, const struct strea
     if (record != NULL && as_recorded(there, record) && source_as_recorded(planner, from, record) &&
         same_attr(from, there)) {
         entry->record = record->record;
+        if (!from->has_attr)
+            entry->mtime_ns = record->mtime_ns;
         return unchanged_or_compare(planner, record->record.racy, from->kind);
     }
     if (same_content_by_attr(from, there) && same_attr(from, there))

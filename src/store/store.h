@@ -155,6 +155,9 @@ struct store_driver {
     /* Remove what put() with this key and tag, or begin() without commit, left when the process was
      * killed. Nothing there is success. */
     int (*clean)(struct store *store, const char *key, const char *tag, struct err *err);
+    /* End what begin() began for this key between two moments of our clock, when nobody got to know
+     * the token: uploads that hold nothing. NULL: clean() does it. */
+    void (*clean_begun)(struct store *store, const char *key, int64_t first_ns, int64_t last_ns);
     /* Set mode, owner and times of an existing object (is_tree: directories, after their content).
      */
     int (*set_attr)(struct store *store, const char *key, const struct attr *attr, struct err *err);

@@ -151,6 +151,11 @@ static int s3_clean(struct store *store, const char *key, const char *tag, struc
     return 0;
 }
 
+static void s3_clean_begun(struct store *base, const char *key, int64_t first_ns, int64_t last_ns)
+{
+    s3_uploads_sweep(s3_store_of(base), key, first_ns, last_ns, "");
+}
+
 static int s3_probe(struct store *base, struct err *err)
 {
     struct s3_store *store = s3_store_of(base);
@@ -181,6 +186,7 @@ const struct store_driver s3_driver = {
     .abort = s3_abort,
     .commit_batch = s3_commit_batch,
     .clean = s3_clean,
+    .clean_begun = s3_clean_begun,
     .set_attr = s3_set_attr,
     .copy = s3_copy,
     .remove = s3_remove,

@@ -176,9 +176,9 @@ int s3_commit(struct store *base, const struct store_put *put, const char *token
               struct err *err);
 int s3_abort_one(struct s3_store *store, const char *key, const char *token, struct err *err);
 int s3_abort(struct store *base, const char *key, const char *token, struct err *err);
-/* Abort uploads of this key that hold nothing and were begun since then, by our clock. own_id: not
- * this one. */
-void s3_uploads_sweep(struct s3_store *store, const char *key, int64_t since_ns,
+/* Abort uploads of this key that hold nothing and were begun in that time, by our clock. own_id:
+ * not this one. */
+void s3_uploads_sweep(struct s3_store *store, const char *key, int64_t first_ns, int64_t last_ns,
                       const char *own_id);
 int s3_uploads_open(struct store_uploads **ret_uploads, struct store *base, const char *prefix,
                     struct err *err);

@@ -70,7 +70,7 @@ static void sweep_lost(struct s3_store *store, const char *key, const char *own_
     }
     lock_give(&store->lock);
     if (sent_ns != 0)
-        s3_uploads_sweep(store, key, sent_ns, own_id);
+        s3_uploads_sweep(store, key, sent_ns, clock_now_ns(), own_id);
 }
 
 void s3_lost_done(struct s3_store *store)

@@ -147,7 +147,8 @@ int s3_uploads_next(struct store_uploads *uploads, struct store_upload *upload, 
 
 /* Nothing in a listing tells whose an upload is. Without a part, of this key and begun in the very
  * moment when our own request was lost, it is ours. */
-void s3_uploads_sweep(struct s3_store *store, const char *key, int64_t since_ns, const char *own_id)
+void s3_uploads_sweep(struct s3_store *store, const char *key, int64_t first_ns, int64_t last_ns,
+                      const char *own_id)
 {
     struct store *base = &store->base;
     struct store_uploads *uploads = NULL;
@@ -156,9 +157,9 @@ void s3_uploads_sweep(struct s3_store *store, const char *key, int64_t since_ns,
     if (s3_uploads_open(&uploads, base, key, &ignored) < 0)
         return;
     while (s3_uploads_next(uploads, &upload, &ignored) == 1) {
-        const int64_t first_ns =
-            since_ns + atomic_load(&store->ahead_s) * NS_PER_S - CLOCKS_DIFFER_NS;
-        if (strcmp(upload.key.data, key) != 0 || upload.parts != 0 || upload.begun_ns < first_ns ||
+        const int64_t begun_ns = upload.begun_ns - atomic_load(&store->ahead_s) * NS_PER_S;
+        if (strcmp(upload.key.data, key) != 0 || upload.parts != 0 ||
+            begun_ns < first_ns - CLOCKS_DIFFER_NS || begun_ns > last_ns + CLOCKS_DIFFER_NS ||
             strcmp(upload.id, own_id) == 0)
             continue;
         struct err why = { 0 };
