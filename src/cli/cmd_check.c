@@ -161,6 +161,7 @@ static int check_spec(const struct settings *settings, const struct job_spec *sp
                                            .deep = settings->deep,
                                            .download = settings->download,
                                            .transfers = (uint32_t)settings->transfers,
+                                           .stall_s = (uint32_t)settings->stall_s,
                                            .memory_bytes = settings->memory_bytes,
                                            .bwlimit_bytes_per_s = settings->bwlimit_bytes_per_s,
                                            .requests_per_s = settings->requests_per_s,
@@ -222,7 +223,7 @@ const struct command cmd_check = {
     .summary = "prove that what was put is there",
     .operand_min = 1,
     .operand_max = 2,
-    .tables = { rows_filter, rows_links, rows_check, rows_transfer, rows_access, rows_json, rows_common },
+    .tables = { rows_filter, rows_links, rows_check, rows_transfer, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "Compare names, sizes and recorded digests", "lade check results file:/store/run7" },
         { "Trust nothing: read both sides again",

@@ -109,7 +109,8 @@ static int run(const struct settings *settings, char **operands, size_t operand_
     if (location_parse(&location, operands[0], err) < 0)
         return -1;
     const char *scheme = location_is_local(&location) ? "file" : location.scheme;
-    const struct store_options options = { .access = settings->access };
+    const struct store_options options = { .stall_s = (uint32_t)settings->stall_s,
+                                           .access = settings->access };
     store_driver_by_scheme(scheme)->diagnose(location.path, &options, settings->again, &findings);
     return show(settings, &findings);
 }
@@ -120,7 +121,7 @@ const struct command cmd_doctor = {
     .summary = "tell what a store can do and what is wrong",
     .operand_min = 1,
     .operand_max = 1,
-    .tables = { rows_doctor, rows_access, rows_json, rows_common },
+    .tables = { rows_doctor, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "Why does it not work?", "lade doctor s3://run7" },
         { "Look at everything anew", "lade doctor --again s3://run7" },

@@ -134,7 +134,8 @@ static int list_prefix(struct listing *listing, struct store *store, const char 
 static int list_location(struct listing *listing, char *location, struct err *err)
 {
     struct object_set set;
-    const struct object_set_options options = { .access = listing->settings->access };
+    const struct object_set_options options = { .stall_s = (uint32_t)listing->settings->stall_s,
+                                                .access = listing->settings->access };
     char *const locations[] = { location };
     if (object_set_open(&set, locations, 1, &options, err) < 0)
         return -1;
@@ -143,7 +144,7 @@ static int list_location(struct listing *listing, char *location, struct err *er
     int result = 0;
     if (root->key != NULL) {
         struct object object = { 0 };
-        result = root->store->driver->head(root->store, root->key, &object, err);
+        result = store_head_patiently(root->store, root->key, NULL, &object, err);
         if (result == 0) {
             buf_clear(&object.key);
             buf_add_text(&object.key, root->key);
@@ -184,7 +185,7 @@ const struct command cmd_ls = {
     .summary = "list keys",
     .operand_min = 0,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_recursive, rows_long, rows_access, rows_json, rows_common },
+    .tables = { rows_recursive, rows_long, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "One level, with sizes and dates", "lade ls -l file:/store/run7/" },
         { "All keys as JSON", "lade ls --recursive --json file:/store/run7" },

@@ -15,7 +15,9 @@ static int make(const struct settings *settings, const char *text, struct err *e
         return err_hint(err, "lade put makes directories as it needs them");
     }
     const struct store_driver *driver = store_driver_by_scheme(location.scheme);
-    const struct store_options options = { .make_bucket = true, .access = settings->access };
+    const struct store_options options = { .make_bucket = true,
+                                           .stall_s = (uint32_t)settings->stall_s,
+                                           .access = settings->access };
     struct store *store = NULL;
     if (driver->open(&store, location.path, &options, err) < 0)
         return -1;
@@ -38,7 +40,7 @@ const struct command cmd_mb = {
     .summary = "make buckets",
     .operand_min = 1,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_access, rows_common },
+    .tables = { rows_access, rows_network, rows_common },
     .examples = {
         { "Make a bucket", "lade mb s3://run7" },
         { "The same on another server", "lade mb --endpoint-url https://a3s.fi s3://run7" },

@@ -120,8 +120,7 @@ static int remove_named(struct removal *removal, const char *name, struct err *e
 {
     struct object object = { 0 };
     struct err why = { 0 };
-    const struct store_driver *driver = removal->store->driver;
-    const int found = driver->head(removal->store, name, &object, &why);
+    const int found = store_head_patiently(removal->store, name, NULL, &object, &why);
     object_done(&object);
     if (found == 0)
         return add(removal, name, err) < 0 ? -1 : flush(removal, err);
@@ -163,7 +162,8 @@ static int remove_in_bucket(struct removal *removal, char *location,
 
 static int remove_below(struct removal *removal, char *location, struct err *err)
 {
-    const struct store_options options = { .access = removal->settings->access };
+    const struct store_options options = { .stall_s = (uint32_t)removal->settings->stall_s,
+                                           .access = removal->settings->access };
     char *name = NULL;
     struct err why = { 0 };
     const bool has_parent =
@@ -213,7 +213,7 @@ const struct command cmd_rm = {
     .summary = "remove objects",
     .operand_min = 1,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_remove, rows_dry_run, rows_access, rows_json, rows_common },
+    .tables = { rows_remove, rows_dry_run, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "Remove one object", "lade rm file:/store/run7/a.fits" },
         { "See what would go, then remove all below a key",

@@ -98,7 +98,8 @@ static int run(const struct settings *settings, char **operands, size_t operand_
             return err_at(err, "--older-than");
         sweep.begun_before_ns = clock_now_ns() - (int64_t)seconds * NS_PER_S;
     }
-    const struct store_options options = { .access = settings->access };
+    const struct store_options options = { .stall_s = (uint32_t)settings->stall_s,
+                                           .access = settings->access };
     if (store_open_location(&sweep.store, operands[0], &options, err) < 0)
         return -1;
     const int result = sweep_all(&sweep, err);
@@ -114,7 +115,7 @@ const struct command cmd_uploads = {
     .summary = "list unfinished uploads, and end them",
     .operand_min = 1,
     .operand_max = 1,
-    .tables = { rows_uploads, rows_access, rows_json, rows_common },
+    .tables = { rows_uploads, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "What takes room below a key and belongs to no object", "lade uploads s3://run7/raw" },
         { "End what is older than a week", "lade uploads --abort --older-than 7d s3://run7" },

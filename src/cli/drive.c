@@ -165,6 +165,7 @@ int drive_job(const struct settings *settings, struct job *job, const struct job
         .transfers = (uint32_t)settings->transfers,
         .crawlers = (uint32_t)settings->crawlers,
         .retries = (uint32_t)settings->retries,
+        .stall_s = (uint32_t)settings->stall_s,
         .memory_bytes = settings->memory_bytes,
         .bwlimit_bytes_per_s = settings->bwlimit_bytes_per_s,
         .requests_per_s = settings->requests_per_s,
@@ -202,6 +203,7 @@ static int drive_spec(const struct settings *settings, const struct job_spec *sp
 
 struct dry_run {
     const struct job_spec *spec;
+    uint32_t stall_s;
     struct source_set sources;
     struct object_set objects;
     struct store *store;
@@ -218,7 +220,9 @@ static int open_dry_put(struct dry_run *dry, struct err *err)
         return -1;
     /* A destination that is not there yet is empty; a dry run does not make it. */
     struct err why = { 0 };
-    const struct store_options opening = { .stop = &stop, .access = dry->spec->access };
+    const struct store_options opening = { .stop = &stop,
+                                           .stall_s = dry->stall_s,
+                                           .access = dry->spec->access };
     if (store_open_location(&dry->store, dry->spec->dest, &opening, &why) == 0)
         return 0;
     if (why.kind == ERR_ABSENT)
@@ -232,6 +236,7 @@ static int open_dry_get(struct dry_run *dry, struct err *err)
     const struct object_set_options options = { .keep_name = dry->spec->keep_name,
                                                 .one_name = dry->spec->one_name,
                                                 .stop = &stop,
+                                                .stall_s = dry->stall_s,
                                                 .access = dry->spec->access };
     if (object_set_open(&dry->objects, dry->spec->sources, dry->spec->source_count, &options, err) <
         0)
@@ -248,7 +253,7 @@ static int open_dry_get(struct dry_run *dry, struct err *err)
 static int drive_dry_run(const struct settings *settings, const struct job_spec *spec,
                          struct err *err)
 {
-    struct dry_run dry = { .spec = spec };
+    struct dry_run dry = { .spec = spec, .stall_s = (uint32_t)settings->stall_s };
     struct plan_progress progress;
     plan_progress_init(&progress);
     int result = ask_filter(&dry.filter, settings, err);

@@ -428,6 +428,21 @@ const struct opt rows_access[] = {
     { 0 },
 };
 
+const struct opt rows_network[] = {
+    { .name = "stall-timeout",
+      .type = OPT_COUNT,
+      .offset = FIELD(stall_s),
+      .fallback = "30",
+      .min = 1,
+      .max = 86400,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "SECONDS",
+      .help = "give up a request that stands still this long",
+      .doc = "A request over which less than 1 KiB a second came or went for so many seconds is "
+             "given up and tried again. Time spent reading or writing files does not count." },
+    { 0 },
+};
+
 const struct opt rows_stored[] = {
     { .name = "storage-class",
       .type = OPT_STRING,

@@ -19,6 +19,7 @@ extern const struct opt rows_check[];     /* --deep --download --missing */
 extern const struct opt rows_job[];       /* --job */
 extern const struct opt rows_batches[];   /* --max-batches */
 extern const struct opt rows_transfer[];  /* --transfers --memory --bwlimit --tpslimit --retries */
+extern const struct opt rows_network[];   /* --stall-timeout */
 extern const struct opt rows_access[];    /* --endpoint-url --profile --region */
 extern const struct opt rows_stored[];    /* --storage-class --acl */
 extern const struct opt rows_doctor[];    /* --again */

@@ -73,6 +73,7 @@ struct settings {
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */
     uint64_t retries;             /* tries after the first */
+    uint64_t stall_s;             /* --stall-timeout */
     uint64_t memory_bytes;        /* of the slab pool */
     uint64_t bwlimit_bytes_per_s; /* 0 = none */
     uint64_t requests_per_s;      /* the same */

@@ -188,7 +188,8 @@ static int digest_stored(struct reader *reader, const struct task *task, struct 
     stored->crc64 = task->record.crc64;
     if (!known) {
         SCOPED(object) struct object object = { 0 };
-        if (stored->store->driver->head(stored->store, stored->key, &object, err) < 0)
+        if (store_head_patiently(stored->store, stored->key, reader->check->options.stop, &object,
+                                 err) < 0)
             return -1;
         known = (object.attr.have & ATTR_CRC64) != 0;
         stored->crc64 = object.attr.crc64;
@@ -456,6 +457,7 @@ static int open_ends(struct check *check, struct err *err)
                                                     .one_name = spec->one_name,
                                                     .stop = check->options.stop,
                                                     .request_rate = &check->request_rate,
+                                                    .stall_s = check->options.stall_s,
                                                     .access = spec->access };
         if (source_set_open(&check->sources, target, 1, &source, err) < 0)
             return -1;
@@ -468,6 +470,7 @@ static int open_ends(struct check *check, struct err *err)
         return -1;
     const struct store_options opening = { .stop = check->options.stop,
                                            .request_rate = &check->request_rate,
+                                           .stall_s = check->options.stall_s,
                                            .access = spec->access };
     if (store_open_location(&check->store, spec->dest, &opening, err) < 0)
         return -1;

@@ -17,6 +17,7 @@ struct check_options {
     bool download;               /* read the stored bytes too */
     uint32_t transfers;          /* readers; 0: the store's own number */
     uint32_t crawlers;
+    uint32_t stall_s; /* of one request; 0: the default */
     uint64_t memory_bytes;
     uint64_t bwlimit_bytes_per_s;
     uint64_t requests_per_s;

@@ -314,3 +314,21 @@ void journal_read_done(struct journal_reader *reader)
     reader->fd = -1;
     buf_done(&reader->bytes);
 }
+
+static int64_t statx_ns(const struct statx_timestamp *time)
+{
+    return time->tv_sec * NS_PER_S + time->tv_nsec;
+}
+
+bool journal_times(int dir_fd, uint32_t process, int64_t *ret_first_ns, int64_t *ret_last_ns)
+{
+    char name[32];
+    struct statx st;
+    file_name(process, name);
+    if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW, STATX_BTIME | STATX_MTIME, &st) < 0 ||
+        (st.stx_mask & (STATX_BTIME | STATX_MTIME)) != (STATX_BTIME | STATX_MTIME))
+        return false;
+    *ret_first_ns = statx_ns(&st.stx_btime);
+    *ret_last_ns = statx_ns(&st.stx_mtime);
+    return true;
+}

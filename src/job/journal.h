@@ -65,6 +65,9 @@ struct journal_reader {
     uint64_t file_bytes;
     bool damaged; /* the file goes on behind the valid prefix */
 };
+/* When a process wrote its first and its last record, by the clock of the file system; false:
+ * nobody knows. */
+bool journal_times(int dir_fd, uint32_t process, int64_t *ret_first_ns, int64_t *ret_last_ns);
 CHECKED int journal_read_open(struct journal_reader *reader, int dir_fd, uint32_t process,
                               struct err *err);
 /* 1 and a record (valid until the next call), 0 at the end of the valid prefix, -1 ERR_LOCAL. */

@@ -62,7 +62,7 @@ static int try_object(struct object_root *root, const char *location,
     if (store_open_parent(&root->store, location, options, &name, &why) < 0)
         return 0; /* opening the location itself says what is wrong */
     struct object object = { 0 };
-    if (root->store->driver->head(root->store, name, &object, &why) == 0) {
+    if (store_head_patiently(root->store, name, options->stop, &object, &why) == 0) {
         root->key = name;
         object_done(&object);
         return 1;
@@ -143,6 +143,7 @@ int object_set_open(struct object_set *set, char *const *locations, size_t count
 {
     const struct store_options opening = { .stop = options->stop,
                                            .request_rate = options->request_rate,
+                                           .stall_s = options->stall_s,
                                            .access = options->access };
     *set = (struct object_set){ .roots = mem_alloc(count * sizeof *set->roots) };
     for (size_t i = 0; i < count; i++) {

@@ -24,6 +24,7 @@ struct object_set_options {
     const char *one_name; /* --to: a single object is to have this name */
     const struct stop *stop;
     struct rate *request_rate; /* --tpslimit, NULL = none */
+    uint32_t stall_s;
     struct store_access access;
 };
 /* ERR_ABSENT when a location holds nothing, ERR_USAGE when two have the same name. */

@@ -31,6 +31,7 @@ static int open_put(struct run *run, struct err *err)
     if (source_set_open(&run->sources, spec->sources, spec->source_count, &options, err) < 0)
         return -1;
     const struct store_options opening = { .stop = run->stop,
+                                           .stall_s = run->options.stall_s,
                                            .create = true,
                                            .request_rate = &run->request_rate,
                                            .access = spec->access };
@@ -58,6 +59,7 @@ static int open_get(struct run *run, struct err *err)
                                                 .one_name = spec->one_name,
                                                 .stop = run->stop,
                                                 .request_rate = &run->request_rate,
+                                                .stall_s = run->options.stall_s,
                                                 .access = spec->access };
     if (object_set_open(&run->objects, spec->sources, spec->source_count, &objects, err) < 0)
         return -1;

@@ -16,6 +16,7 @@ struct run_options {
     uint32_t transfers; /* workers; 0: the store's own number */
     uint32_t crawlers;  /* 0: adapt */
     uint32_t retries;   /* tries after the first */
+    uint32_t stall_s;   /* of one request; 0: the default */
     uint64_t memory_bytes;
     uint64_t bwlimit_bytes_per_s; /* 0: none */
     uint64_t requests_per_s;      /* the same */

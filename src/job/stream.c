@@ -13,9 +13,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define HEAD_FIRST_NS (200 * NS_PER_MS)
-#define HEAD_MOST_NS (4 * NS_PER_S)
-
 enum stream_kind { STREAM_CRAWL, STREAM_OBJECTS, STREAM_RECORD };
 
 struct stream {
@@ -227,7 +224,8 @@ static int next_in_root(struct stream *stream, const struct object_root *root, s
         if (stream->open)
             return 0;
         stream->open = true;
-        return driver->head(root->store, root->key, &stream->object, err) < 0 ? -1 : 1;
+        return store_head_patiently(root->store, root->key, NULL, &stream->object, err) < 0 ? -1
+                                                                                            : 1;
     }
     if (stream->list == NULL &&
         driver->list_open(&stream->list, root->store, "", after, false, err) < 0) {
@@ -410,18 +408,11 @@ static int seek_mapped(struct stream *stream, struct stream_item **ret_item, str
 {
     struct store *store = stream->own_root.store;
     struct err why = { 0 };
-    int64_t span_ns = HEAD_FIRST_NS;
-    while (store->driver->head(store, stream->mapped.data, &stream->sought, &why) < 0) {
+    if (store_head_patiently(store, stream->mapped.data, NULL, &stream->sought, &why) < 0) {
         if (why.kind == ERR_ABSENT)
             return 0;
-        if (!err_trait(why.kind)->retry || span_ns > HEAD_MOST_NS) {
-            *err = why;
-            return -1;
-        }
-        err_clear(&why);
-        if (stop_sleep(NULL, span_ns, err) < 0)
-            return -1;
-        span_ns *= 2;
+        *err = why;
+        return -1;
     }
     item_of(&stream->sought, &stream->sought_item);
     stream->sought_item.key = stream->sought_item.name = stream->mapped.data;

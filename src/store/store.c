@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include "base/ban.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/fault/fault.h"
 #include "store/file/file.h"
@@ -10,6 +11,8 @@
 #include <stdarg.h>
 
 #define LEAST_PART_BYTES (UINT64_C(8) * 1024 * 1024)
+#define PATIENT_TRIES 6
+#define PATIENT_FIRST_NS (200 * NS_PER_MS)
 #define WANTED_PARTS 9000 /* S3 caps parts at 10,000 */
 
 static const struct store_driver *const drivers[] = { &file_driver, &s3_driver, &null_driver,
@@ -93,4 +96,24 @@ uint64_t store_part_bytes(const struct store_limits *limits, uint64_t size_bytes
     if (limits->max_part_bytes != 0 && part_bytes > limits->max_part_bytes)
         part_bytes = limits->max_part_bytes;
     return part_bytes;
+}
+
+int store_wait_patiently(uint32_t tries, const struct stop *stop, struct err *err)
+{
+    const bool helps = err->kind == ERR_NET || err->kind == ERR_BUSY || err->kind == ERR_SERVER;
+    if (!helps || tries >= PATIENT_TRIES)
+        return -1;
+    const int64_t asked_ns = (int64_t)err->retry_after_ms * NS_PER_MS;
+    const int64_t span_ns = PATIENT_FIRST_NS << (tries - 1);
+    err_clear(err);
+    return stop_sleep(stop, asked_ns > span_ns ? asked_ns : span_ns, err);
+}
+
+int store_head_patiently(struct store *store, const char *key, const struct stop *stop,
+                         struct object *ret_object, struct err *err)
+{
+    for (uint32_t tries = 1; store->driver->head(store, key, ret_object, err) < 0; tries++)
+        if (store_wait_patiently(tries, stop, err) < 0)
+            return -1;
+    return 0;
 }

@@ -63,6 +63,7 @@ struct store_options {
     const struct stop *stop;   /* may be NULL */
     bool create;               /* make the root directory when it is missing; never a bucket */
     bool make_bucket;          /* make the bucket when it is missing */
+    uint32_t stall_s;          /* a request that stands still this long is given up; 0 = 30 s */
     struct rate *request_rate; /* --tpslimit; outlives the store; NULL = none */
     struct store_access access;
 };
@@ -177,6 +178,9 @@ struct store_driver {
     /* Remove what put() with this key and tag, or begin() without commit, left when the process was
      * killed. Nothing there is success. */
     int (*clean)(struct store *store, const char *key, const char *tag, struct err *err);
+    /* End what begin() began for this key between two moments of our clock, when nobody got to know
+     * the token: uploads that hold nothing. NULL: clean() does it. */
+    void (*clean_begun)(struct store *store, const char *key, int64_t first_ns, int64_t last_ns);
     /* Set mode, owner and times of an existing object (is_tree: directories, after their content).
      */
     int (*set_attr)(struct store *store, const char *key, const struct attr *attr, struct err *err);
@@ -220,6 +224,12 @@ struct store {
     const struct store_driver *driver;
     struct store_limits limits;
 };
+
+/* For what no worker repeats: a pause after a try that failed, if another one can help; then err is
+ * clear. */
+CHECKED int store_wait_patiently(uint32_t tries, const struct stop *stop, struct err *err);
+CHECKED int store_head_patiently(struct store *store, const char *key, const struct stop *stop,
+                                 struct object *ret_object, struct err *err);
 
 /* The driver for a scheme, NULL if there is none; and all of them, ended by NULL. */
 const struct store_driver *store_driver_by_scheme(const char *scheme);

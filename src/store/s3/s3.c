@@ -40,6 +40,7 @@ static void s3_close(struct store *base)
     mem_release(store->profile);
     mem_release(store->acl);
     mem_release(store->storage_class);
+    s3_lost_done(store);
     lock_done(&store->lock);
     mem_release(store);
 }
@@ -50,13 +51,16 @@ static char *copy_of(const char *text)
 }
 
 static int fill(struct s3_store *store, struct s3_config *config, const char *path,
-                const struct store_access *access, struct err *err)
+                const struct store_options *options, struct err *err)
 {
     if (config->region != NULL && strlen(config->region) >= S3_REGION_MAX)
         return err_set(err, ERR_CONFIG, "'%s' is no region", config->region);
     if (s3_place_parse(&store->place, path, config->endpoint_url, config->addressing, err) < 0)
         return -1;
-    const struct http_options http = { .ca_file = config->ca_file, .stop = store->stop };
+    const struct store_access *access = &options->access;
+    const struct http_options http = { .ca_file = config->ca_file,
+                                       .stop = store->stop,
+                                       .stall_ms = options->stall_s * 1000 };
     if (http_open(&store->http, &http, err) < 0)
         return -1;
     snprintf(store->region, sizeof store->region, "%s",
@@ -109,7 +113,7 @@ static int s3_open(struct store **ret_store, const char *path, const struct stor
     store->stop = given->stop;
     store->request_rate = given->request_rate;
     lock_init(&store->lock);
-    int result = fill(store, &config, path, &given->access, err);
+    int result = fill(store, &config, path, given, err);
     s3_config_done(&config);
     if (result == 0 && given->make_bucket)
         result = make_bucket(store, err);
@@ -150,6 +154,11 @@ static int s3_clean(struct store *store, const char *key, const char *tag, struc
     return 0;
 }
 
+static void s3_clean_begun(struct store *base, const char *key, int64_t first_ns, int64_t last_ns)
+{
+    s3_uploads_sweep(s3_store_of(base), key, first_ns, last_ns, "");
+}
+
 static int s3_probe(struct store *base, struct err *err)
 {
     struct s3_store *store = s3_store_of(base);
@@ -180,6 +189,7 @@ const struct store_driver s3_driver = {
     .abort = s3_abort,
     .commit_batch = s3_commit_batch,
     .clean = s3_clean,
+    .clean_begun = s3_clean_begun,
     .set_attr = s3_set_attr,
     .copy = s3_copy,
     .remove = s3_remove,

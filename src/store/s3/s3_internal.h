@@ -32,21 +32,29 @@ void s3_place_done(struct s3_place *place);
 void s3_place_host(const struct s3_place *place, const char *region, struct buf *out);
 void s3_place_path(const struct s3_place *place, const char *key, struct buf *out);
 
+/* An upload may have been begun whose id nobody told us. */
+struct s3_lost {
+    struct s3_lost *next;
+    char *key;
+    int64_t sent_ns; /* by our clock, when it was asked for first */
+};
+
 struct s3_store {
     struct store base;
     const struct stop *stop;
     struct rate *request_rate;
     struct http *http;
     struct s3_place place;
-    char *profile;              /* the argument of refresh; NULL = none was named */
-    char *acl, *storage_class;  /* NULL = not asked for */
-    atomic_int_fast64_t skew_s; /* what to add to our clock to have the server's */
-    atomic_int proof;           /* s3_probe.c: is the CRC in a header enough? */
+    char *profile;               /* the argument of refresh; NULL = none was named */
+    char *acl, *storage_class;   /* NULL = not asked for */
+    atomic_int_fast64_t skew_s;  /* what to add to our clock to have the server's */
+    atomic_int_fast64_t ahead_s; /* the server's clock, by its last answer: not used for signing */
+    atomic_int proof;            /* s3_probe.c: is the CRC in a header enough? */
     struct lock lock;
     struct sigv4_key key;              /* guarded by lock */
     char region[S3_REGION_MAX];        /* guarded by lock */
     struct s3_credentials credentials; /* guarded by lock */
-    bool skew_told;                    /* guarded by lock */
+    struct s3_lost *lost;              /* guarded by lock */
 };
 static inline struct s3_store *s3_store_of(struct store *base)
 {
@@ -66,8 +74,7 @@ struct s3_call {
     bool is_streamed;    /* the body goes in signed chunks, no payload: it is read only once */
     struct sink *sink;
     uint64_t reply_limit_bytes;
-    bool is_upload;      /* NoSuchKey is the gateway's word for a body that was cut: ERR_NET */
-    bool may_hide_error; /* an answer of status 200 can be an <Error> */
+    bool is_upload; /* NoSuchKey is the gateway's word for a body that was cut: ERR_NET */
 };
 /* Sign and send; what the answer teaches (region, clock, new credentials) is learnt and the request
  * sent again. 0 for an answer of 2xx only; else err has the kind that its code stands for, and
@@ -196,6 +203,7 @@ int s3_list_open(struct store_list **ret_list, struct store *base, const char *p
                  const char *start_after, bool delimited, struct err *err);
 int s3_list_next(struct store_list *list, struct object *object, struct err *err);
 void s3_list_close(struct store_list *list);
+void s3_lost_done(struct s3_store *store);
 int s3_begin(struct store *base, const struct store_put *put, uint64_t size_bytes,
              char ret_token[STORE_TOKEN_MAX], struct err *err);
 int s3_part(struct store *base, const struct store_put *put, const char *token, uint32_t number,
@@ -203,7 +211,12 @@ int s3_part(struct store *base, const struct store_put *put, const char *token, 
 int s3_commit(struct store *base, const struct store_put *put, const char *token,
               const struct store_part *parts, size_t count, struct store_result *ret_result,
               struct err *err);
+int s3_abort_one(struct s3_store *store, const char *key, const char *token, struct err *err);
 int s3_abort(struct store *base, const char *key, const char *token, struct err *err);
+/* Abort uploads of this key that hold nothing and were begun in that time, by our clock. own_id:
+ * not this one. */
+void s3_uploads_sweep(struct s3_store *store, const char *key, int64_t first_ns, int64_t last_ns,
+                      const char *own_id);
 int s3_uploads_open(struct store_uploads **ret_uploads, struct store *base, const char *prefix,
                     struct err *err);
 int s3_uploads_next(struct store_uploads *uploads, struct store_upload *upload, struct err *err);

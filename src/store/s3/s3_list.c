@@ -135,7 +135,7 @@ static int fill_kind(const struct store_list *list, const struct s3_item *item, 
     }
     SCOPED(object) struct object object = { 0 };
     struct err why = { 0 };
-    if (s3_head(&list->store->base, key, &object, &why) == 0) {
+    if (store_head_patiently(&list->store->base, key, list->store->stop, &object, &why) == 0) {
         *attr = object.attr;
         return 0;
     }

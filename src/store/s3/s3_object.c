@@ -116,6 +116,9 @@ int s3_get(struct store *base, const char *key, uint64_t offset_bytes, uint64_t 
         err_clear(err);
         return get_nothing(store, key, match, ret_object, err);
     }
+    /* What says 200 to everything is no store; its page is no object. */
+    if (http_reply_header(&reply, "etag") == NULL)
+        return err_set(err, ERR_SERVER, "the answer has no ETag");
     if (check_length(&reply, offset_bytes, length_bytes, sink->done_bytes - before, key, err) < 0)
         return -1;
     return ret_object != NULL ? s3_meta_object(&reply, key, ret_object, err) : 0;
@@ -213,6 +216,8 @@ static int send_put(struct s3_store *store, const struct store_put *put, struct 
         return 1;
     }
     take_etag(&reply, ret_result);
+    if (ret_result->etag[0] == '\0')
+        return err_set(err, ERR_SERVER, "the answer has no ETag");
     return 0;
 }
 
@@ -269,8 +274,7 @@ static int send_copy(struct s3_store *store, const char *from_key, const char *t
     const struct s3_call call = { .method = "PUT",
                                   .key = s3_whole_key(store, to_key, &to),
                                   .headers = headers->items,
-                                  .header_count = headers->count,
-                                  .may_hide_error = true };
+                                  .header_count = headers->count };
     SCOPED(http_reply) struct http_reply reply = { 0 };
     if (s3_do(store, &call, &reply, err) < 0)
         return -1;

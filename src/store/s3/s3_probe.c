@@ -95,8 +95,7 @@ struct attempt {
     const struct http_header *header; /* NULL = none */
     const void *bytes;                /* NULL = no body */
     size_t len;
-    const char *payload; /* NULL: signed, as it is */
-    bool may_hide_error;
+    const char *payload;     /* NULL: signed, as it is */
     struct http_reply reply; /* of the last try */
     struct err err;
 };
@@ -119,8 +118,7 @@ static int ask(struct s3_store *store, struct attempt *attempt)
                                   .headers = attempt->header,
                                   .header_count = attempt->header != NULL,
                                   .body = attempt->bytes != NULL ? &body : NULL,
-                                  .payload = attempt->payload != NULL ? attempt->payload : own,
-                                  .may_hide_error = attempt->may_hide_error };
+                                  .payload = attempt->payload != NULL ? attempt->payload : own };
     err_clear(&attempt->err);
     if (s3_do(store, &call, &attempt->reply, &attempt->err) == 0)
         return attempt->reply.status;
@@ -311,9 +309,7 @@ static void upload_done(struct upload *upload)
 static int upload_begin(struct upload *upload, const struct http_header *header)
 {
     SCOPED(attempt)
-    struct attempt attempt = {
-        .method = "POST", .query = "uploads=", .header = header, .may_hide_error = true
-    };
+    struct attempt attempt = { .method = "POST", .query = "uploads=", .header = header };
     SCOPED(buf) struct buf id = { 0 };
     SCOPED(buf) struct buf encoded = { 0 };
     struct err ignored = { 0 };
@@ -359,12 +355,9 @@ static int upload_commit(struct upload *upload)
     buf_add_text(&xml, "\"</ETag></Part></CompleteMultipartUpload>");
     static const struct http_header type = { "content-type", "application/xml" };
     SCOPED(attempt)
-    struct attempt attempt = { .method = "POST",
-                               .query = query,
-                               .header = &type,
-                               .bytes = xml.data,
-                               .len = xml.len,
-                               .may_hide_error = true };
+    struct attempt attempt = {
+        .method = "POST", .query = query, .header = &type, .bytes = xml.data, .len = xml.len
+    };
     memcpy(attempt.key, upload->key, KEY_BYTES);
     const int status = ask(upload->store, &attempt);
     upload->is_made = is_good(status);

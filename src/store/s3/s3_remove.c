@@ -72,8 +72,7 @@ static int send_batch(struct s3_store *store, const struct batch *batch, struct 
                                   .header_count = 2,
                                   .body = &body,
                                   .payload = sha256,
-                                  .reply_limit_bytes = BATCH_REPLY_MAX,
-                                  .may_hide_error = true };
+                                  .reply_limit_bytes = BATCH_REPLY_MAX };
     return s3_do_patiently(store, &call, reply, err);
 }
 

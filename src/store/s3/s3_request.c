@@ -9,12 +9,11 @@
 #include <assert.h>
 
 #define TRIES_MOST 4    /* of one request: each after something was learnt */
-#define PATIENT_TRIES 6 /* of what no worker repeats */
-#define PATIENT_FIRST_NS (200 * NS_PER_MS)
 #define SKEW_TOLD_S 300 /* S3 takes 15 minutes */
 #define SKEW_SAME_S 60
 #define RENEW_BEFORE_NS (60 * NS_PER_S)
 #define OWN_HEADERS 7
+#define HIDDEN_ERROR_MAX 4096 /* bytes in an <Error> that comes with status 200 */
 #define CHUNK_BYTES                                                                                \
     ((size_t)128 * 1024) /* divides a slab; stays in cache between digest and send */
 
@@ -207,13 +206,9 @@ static bool learn_clock(struct s3_store *store, const struct http_reply *reply,
     if (!is_far && !is_named)
         return false;
     atomic_store(&store->skew_s, skew_s);
-    bool told = false;
-    {
-        SCOPED_LOCK(&store->lock);
-        told = store->skew_told;
-        store->skew_told = true;
-    }
-    if (!told)
+    /* Once, however many stores are open. */
+    static atomic_bool is_told;
+    if (!atomic_exchange(&is_told, true))
         log_line(LOG_WARN, "s3", store->place.bucket,
                  "this machine's clock is %lld seconds %s the server's; its time is used",
                  (long long)(skew_s < 0 ? -skew_s : skew_s), skew_s < 0 ? "ahead of" : "behind");
@@ -264,7 +259,8 @@ static bool is_done(const struct s3_call *call, const struct http_reply *reply,
 {
     *ret_error = (struct s3_error){ 0 };
     const bool good = reply->status >= 200 && reply->status < 300;
-    if (!good || call->may_hide_error)
+    /* Amazon says it of a few requests only, but a proxy in between may say it of any. */
+    if (!good || (call->sink == NULL && reply->body.len < HIDDEN_ERROR_MAX))
         s3_xml_error(buf_text(&reply->body), reply->body.len, ret_error);
     return good && ret_error->code[0] == '\0';
 }
@@ -321,6 +317,9 @@ int s3_do(struct s3_store *store, const struct s3_call *call, struct http_reply 
             body_rewind(call->body);
         if (send_once(store, call, reply, &with, err) < 0)
             return -1;
+        const int64_t date = http_reply_date(reply);
+        if (date >= 0)
+            atomic_store(&store->ahead_s, date - clock_now_ns() / NS_PER_S);
         if (is_done(call, reply, &error))
             return 0;
         if (strcmp(call->method, "HEAD") == 0 && (reply->status == 403 || reply->status == 400))
@@ -336,16 +335,8 @@ int s3_do(struct s3_store *store, const struct s3_call *call, struct http_reply 
 int s3_do_patiently(struct s3_store *store, const struct s3_call *call, struct http_reply *reply,
                     struct err *err)
 {
-    int64_t span_ns = PATIENT_FIRST_NS;
-    for (int tries = 1;; tries++, span_ns *= 2) {
-        if (s3_do(store, call, reply, err) == 0)
-            return 0;
-        const bool helps = err->kind == ERR_NET || err->kind == ERR_BUSY || err->kind == ERR_SERVER;
-        if (!helps || tries == PATIENT_TRIES)
+    for (uint32_t tries = 1; s3_do(store, call, reply, err) < 0; tries++)
+        if (store_wait_patiently(tries, store->stop, err) < 0)
             return -1;
-        const int64_t asked_ns = (int64_t)err->retry_after_ms * NS_PER_MS;
-        err_clear(err);
-        if (stop_sleep(store->stop, asked_ns > span_ns ? asked_ns : span_ns, err) < 0)
-            return -1;
-    }
+    return 0;
 }

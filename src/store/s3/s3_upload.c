@@ -3,6 +3,7 @@
  * random number that is recorded with the object, so that HEAD can tell whether a commit whose
  * answer was lost was carried out, and the store's upload id. */
 #include "base/ban.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
@@ -40,6 +41,51 @@ static void add_upload_id(struct buf *query, const char *id)
 }
 
 /* ---- begin ---- */
+
+static struct s3_lost **find_lost(struct s3_store *store, const char *key)
+{
+    struct s3_lost **at = &store->lost;
+    while (*at != NULL && strcmp((*at)->key, key) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+static void note_lost(struct s3_store *store, const char *key, int64_t sent_ns)
+{
+    SCOPED_LOCK(&store->lock);
+    if (*find_lost(store, key) != NULL)
+        return;
+    struct s3_lost *lost = mem_alloc(sizeof *lost);
+    *lost = (struct s3_lost){ .next = store->lost, .key = mem_string(key), .sent_ns = sent_ns };
+    store->lost = lost;
+}
+
+/* Once more, now that answers come again. is_over: nothing of this key is on its way any more. */
+static void sweep_lost(struct s3_store *store, const char *key, const char *own_id, bool is_over)
+{
+    lock_take(&store->lock);
+    struct s3_lost **at = find_lost(store, key);
+    struct s3_lost *lost = *at;
+    const int64_t sent_ns = lost != NULL ? lost->sent_ns : 0;
+    if (lost != NULL && is_over) {
+        *at = lost->next;
+        mem_release(lost->key);
+        mem_release(lost);
+    }
+    lock_give(&store->lock);
+    if (sent_ns != 0)
+        s3_uploads_sweep(store, key, sent_ns, clock_now_ns(), own_id);
+}
+
+void s3_lost_done(struct s3_store *store)
+{
+    while (store->lost != NULL) {
+        struct s3_lost *next = store->lost->next;
+        mem_release(store->lost->key);
+        mem_release(store->lost);
+        store->lost = next;
+    }
+}
 
 static int make_nonce(char ret_nonce[S3_NONCE_MAX], struct err *err)
 {
@@ -83,14 +129,24 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
                                   .key = s3_whole_key(store, put->key, &whole),
                                   .query = "uploads=",
                                   .headers = headers.items,
-                                  .header_count = headers.count,
-                                  .may_hide_error = true };
+                                  .header_count = headers.count };
     SCOPED(buf) struct buf id = { 0 };
-    if (s3_do(store, &call, &reply, err) < 0 ||
-        s3_xml_value(buf_text(&reply.body), reply.body.len, "UploadId", &id, err) < 0)
+    const int64_t sent_ns = clock_now_ns();
+    int result = s3_do(store, &call, &reply, err);
+    const bool may_be_there = result == 0 || err->http == 0 || err->http >= 500;
+    if (result == 0)
+        result = s3_xml_value(buf_text(&reply.body), reply.body.len, "UploadId", &id, err);
+    if (result == 0 && (id.len == 0 || id.len > ID_MAX))
+        result = err_set(err, ERR_SERVER, "the answer names no upload");
+    if (result < 0) {
+        if (may_be_there)
+            note_lost(store, put->key, sent_ns);
         return -1;
-    if (id.len == 0 || id.len > ID_MAX)
-        return err_set(err, ERR_SERVER, "the answer names no upload");
+    }
+    /* Sent twice over a connection that broke: the first may have been carried out as well. */
+    if (reply.is_resent)
+        note_lost(store, put->key, sent_ns);
+    sweep_lost(store, put->key, id.data, false);
     snprintf(ret_token, STORE_TOKEN_MAX, "%llu%s:%s:%s", (unsigned long long)size_bytes,
              by_crc64 ? "c" : "", nonce, id.data);
     return 0;
@@ -207,8 +263,7 @@ static int send_complete(struct s3_store *store, const struct store_put *put,
                                   .header_count = put->if_absent ? 2 : 1,
                                   .body = load.body,
                                   .payload = load.sha256,
-                                  .reply_limit_bytes = COMPLETE_REPLY_MAX,
-                                  .may_hide_error = true };
+                                  .reply_limit_bytes = COMPLETE_REPLY_MAX };
     if (s3_do(store, &call, &reply, err) < 0 ||
         s3_xml_value(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
         return -1;
@@ -244,9 +299,9 @@ static bool is_committed(struct s3_store *store, const char *key, const struct t
     return true;
 }
 
-int s3_commit(struct store *base, const struct store_put *put, const char *token_text,
-              const struct store_part *parts, size_t count, struct store_result *ret_result,
-              struct err *err)
+static int commit(struct store *base, const struct store_put *put, const char *token_text,
+                  const struct store_part *parts, size_t count, struct store_result *ret_result,
+                  struct err *err)
 {
     struct s3_store *store = s3_store_of(base);
     struct token token = { .id = "" };
@@ -277,9 +332,18 @@ int s3_commit(struct store *base, const struct store_put *put, const char *token
     return 0;
 }
 
-int s3_abort(struct store *base, const char *key, const char *token_text, struct err *err)
+int s3_commit(struct store *base, const struct store_put *put, const char *token,
+              const struct store_part *parts, size_t count, struct store_result *ret_result,
+              struct err *err)
 {
-    struct s3_store *store = s3_store_of(base);
+    if (commit(base, put, token, parts, count, ret_result, err) < 0)
+        return -1;
+    sweep_lost(s3_store_of(base), put->key, "", true);
+    return 0;
+}
+
+int s3_abort_one(struct s3_store *store, const char *key, const char *token_text, struct err *err)
+{
     struct token token = { .id = "" };
     SCOPED(buf) struct buf query = { 0 };
     SCOPED(buf) struct buf whole = { 0 };
@@ -295,5 +359,14 @@ int s3_abort(struct store *base, const char *key, const char *token_text, struct
     if (err->kind != ERR_ABSENT)
         return -1;
     err_clear(err);
+    return 0;
+}
+
+int s3_abort(struct store *base, const char *key, const char *token, struct err *err)
+{
+    struct s3_store *store = s3_store_of(base);
+    if (s3_abort_one(store, key, token, err) < 0)
+        return -1;
+    sweep_lost(store, key, "", true);
     return 0;
 }

@@ -1,10 +1,12 @@
 /* Unfinished uploads, as ListMultipartUploads tells them, and what they hold by ListParts. */
 #include "base/ban.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
 
 #define PAGE_REPLY_MAX (16u << 20)
+#define CLOCKS_DIFFER_NS (2 * NS_PER_S) /* a Date has no fractions */
 
 struct store_uploads {
     struct s3_store *store;
@@ -141,4 +143,28 @@ int s3_uploads_next(struct store_uploads *uploads, struct store_upload *upload, 
         upload->begun_ns = item->time_ns;
         return measure(uploads, whole, upload, err) < 0 ? -1 : 1;
     }
+}
+
+/* Nothing in a listing tells whose an upload is. Without a part, of this key and begun in the very
+ * moment when our own request was lost, it is ours. */
+void s3_uploads_sweep(struct s3_store *store, const char *key, int64_t first_ns, int64_t last_ns,
+                      const char *own_id)
+{
+    struct store *base = &store->base;
+    struct store_uploads *uploads = NULL;
+    struct store_upload upload = { 0 };
+    struct err ignored = { 0 }; /* it takes no room; `lade uploads` shows it */
+    if (s3_uploads_open(&uploads, base, key, &ignored) < 0)
+        return;
+    while (s3_uploads_next(uploads, &upload, &ignored) == 1) {
+        const int64_t begun_ns = upload.begun_ns - atomic_load(&store->ahead_s) * NS_PER_S;
+        if (strcmp(upload.key.data, key) != 0 || upload.parts != 0 ||
+            begun_ns < first_ns - CLOCKS_DIFFER_NS || begun_ns > last_ns + CLOCKS_DIFFER_NS ||
+            strcmp(upload.id, own_id) == 0)
+            continue;
+        struct err why = { 0 };
+        (void)!s3_abort_one(store, key, upload.token, &why);
+    }
+    s3_uploads_close(uploads);
+    store_upload_done(&upload);
 }

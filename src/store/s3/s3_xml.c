@@ -245,6 +245,7 @@ struct page_reader {
     struct s3_page *page;
     struct s3_item *item; /* the one being read; NULL: outside, or one too many */
     bool too_many;
+    bool is_page; /* by the name of the root */
 };
 
 static void page_start(void *arg, int depth, const char *name, const struct buf *text)
@@ -252,6 +253,10 @@ static void page_start(void *arg, int depth, const char *name, const struct buf 
     struct page_reader *reader = arg;
     struct s3_page *page = reader->page;
     (void)text;
+    if (depth == 1)
+        reader->is_page = strcmp(name, "ListBucketResult") == 0 ||
+                          strcmp(name, "ListMultipartUploadsResult") == 0 ||
+                          strcmp(name, "ListPartsResult") == 0;
     if (depth != 2)
         return;
     const bool is_item =
@@ -344,6 +349,8 @@ int s3_xml_page(const char *bytes, size_t len, struct s3_page *page, struct err 
     if (read_xml(bytes, len, page_start, page_end, page_reset, &reader, &mended, err) < 0)
         return -1;
     page->mended = mended;
+    if (!reader.is_page)
+        return err_set(err, ERR_SERVER, "the answer is no listing");
     if (reader.too_many)
         return err_set(err, ERR_SERVER, "a page of the listing has more than %d entries",
                        S3_PAGE_MAX);

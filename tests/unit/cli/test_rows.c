@@ -41,8 +41,8 @@ static void test_rows_put(void **state)
         PARSE(cmd_put, "--keep-name", "--files-from", "list", "--null", "--one-file-system",
               "--links=follow", "--dry-run", "--overwrite", "--metadata", "a=b", "--checksum",
               "--digest", "sha256,md5", "--job", "j", "--max-batches=3", "--transfers=4",
-              "--memory=1G", "--bwlimit=1M", "--retries=6", "--crawlers=8", "--progress", "--json",
-              "--quiet", "--verbose", "--no-immutable", "s", "d");
+              "--memory=1G", "--bwlimit=1M", "--retries=6", "--stall-timeout=7", "--crawlers=8",
+              "--progress", "--json", "--quiet", "--verbose", "--no-immutable", "s", "d");
     const struct settings *settings = &outcome.settings;
     assert_true(settings->keep_name);
     assert_string_equal(settings->files_from, "list");
@@ -61,6 +61,7 @@ static void test_rows_put(void **state)
     assert_int_equal(settings->memory_bytes, 1 << 30);
     assert_int_equal(settings->bwlimit_bytes_per_s, 1 << 20);
     assert_int_equal(settings->retries, 6);
+    assert_int_equal(settings->stall_s, 7);
     assert_int_equal(settings->crawlers, 8);
     assert_int_equal(settings->progress, SETTING_ON);
     assert_true(settings->json);
