@@ -6,14 +6,13 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
 from harness import (Dir, Link, Skip, case, check, equal, main, make_tree, random_of, same_trees, scan, set_age,
                      write)
+from s3_gateway import proxy
 
-FLAKY = pathlib.Path(__file__).resolve().parent.parent / "servers" / "flaky"
 MIB = 1 << 20
 TREE = {"a": b"A", "sub/b": b"BB" * 5000, "sub/deep/c": b"", "sub/l": Link("b"), "empty": Dir(), "x.rclonelink": b"file"}
 # Names that S3, XML, URLs or rclone's encoding have trouble with.
@@ -64,22 +63,9 @@ def round_trip(it, there):
 @contextlib.contextmanager
 def weather(it, *rules):
     """The gateway seen through a proxy that makes faults: the environment that leads there. Each rule must have hit."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {**it.env, "FLAKY_DIR": str(it / "flaky")}
-
-    def flaky(*args):
-        return subprocess.run([FLAKY, *args], env=env, check=True, capture_output=True, text=True).stdout
-
-    flaky("start", f"127.0.0.1:{port}", it.env["AWS_ENDPOINT_URL"].removeprefix("http://"))
-    try:
-        flaky("mode", *rules)
-        yield {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
-        told = flaky("status")
-        check(not re.search(r'"hits": 0\b', told), "a fault did not happen", told)
-    finally:
-        flaky("stop")
+    with proxy(it, *rules) as air:
+        yield air.env
+        air.all_hit()
 
 
 # ---- there and back ----

@@ -9,8 +9,10 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import traceback
 
@@ -133,12 +135,18 @@ class Proxy:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.own = {**it.env, "FLAKY_DIR": str(it / "flaky")}
+        # A socket's path has at most 107 bytes, whatever the case is called.
+        self.dir = tempfile.mkdtemp(prefix="lade-flaky-")
+        self.own = {**it.env, "FLAKY_DIR": self.dir}
         self.env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}"}
         self.flaky("start", f"127.0.0.1:{self.port}", it.env["AWS_ENDPOINT_URL"].removeprefix("http://"))
 
     def flaky(self, *args):
         return subprocess.run([SERVERS / "flaky", *args], env=self.own, check=True, capture_output=True, text=True).stdout
+
+    def close(self):
+        self.flaky("stop")
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def mode(self, *rules):
         self.flaky("mode", *rules)
@@ -166,4 +174,4 @@ def proxy(it, *rules):
         air.mode(*rules)
         yield air
     finally:
-        air.flaky("stop")
+        air.close()
