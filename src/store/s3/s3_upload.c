@@ -115,6 +115,10 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
         s3_meta_headers(store, put, has_crc ? &put->attr->crc64 : NULL, nonce, &headers, err) < 0 ||
         (put->if_absent && check_absent(store, put->key, err) < 0))
         return -1;
+    char part_bytes[24];
+    snprintf(part_bytes, sizeof part_bytes, "%llu",
+             (unsigned long long)store_part_bytes(&base->limits, size_bytes));
+    s3_headers_add(&headers, S3_PART_HEADER, part_bytes);
     SCOPED(buf) struct buf whole = { 0 };
     SCOPED(http_reply) struct http_reply reply = { 0 };
     const struct s3_call call = { .method = "POST",
