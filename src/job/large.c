@@ -150,6 +150,9 @@ static int open_get(struct large *large, struct err *err)
     large->attr = object.attr;
     snprintf(large->etag, sizeof large->etag, "%s", object.etag);
     large->part_bytes = store_part_bytes(&store->limits, large->size_bytes);
+    large->by_md5 = (object.attr.have & ATTR_CRC64) == 0 && object.md5_part_bytes != 0;
+    if (large->by_md5)
+        large->part_bytes = object.md5_part_bytes;
     object_done(&object);
     return 0;
 }
@@ -356,7 +359,9 @@ static int get_part(struct worker *worker, struct large *large, uint32_t part, b
                     struct store_part *ret_part, struct err *err)
 {
     struct run *run = worker->run;
-    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    SCOPED(digest) struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    if (large->by_md5 && digest_init(&digest, DIGEST_CRC64NVME | DIGEST_MD5, err) < 0)
+        return -1;
     const uint64_t offset = (uint64_t)part * large->part_bytes;
     const uint64_t size = part_size(large, part);
     struct sink sink = { .flow = &run->flow,
@@ -377,6 +382,11 @@ static int get_part(struct worker *worker, struct large *large, uint32_t part, b
         return err_sys(err, ERR_LOCAL, "sync");
     *ret_part =
         (struct store_part){ .number = part + 1, .size_bytes = size, .crc64 = digest.crc64 };
+    if (large->by_md5) {
+        struct digest_value value;
+        digest_value(&digest, &value);
+        digest_hex(value.md5, sizeof value.md5, ret_part->etag);
+    }
     return 0;
 }
 
@@ -485,6 +495,33 @@ static int commit_put(struct worker *worker, struct large *large, char etag[STOR
     }
 }
 
+/* For what was stored without a CRC of the whole: the etag is made of the parts' MD5s. */
+static int check_etag(const struct large *large, struct err *err)
+{
+    SCOPED(digest) struct digest digest = { 0 };
+    if (digest_init(&digest, DIGEST_MD5, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < large->part_count; i++) {
+        unsigned char md5[DIGEST_MD5_BYTES];
+        const char *hex = large->parts[i].etag;
+        if (strlen(hex) != 2 * sizeof md5)
+            return 0; /* fetched by a lade that did not look */
+        for (size_t at = 0; at < sizeof md5; at++) {
+            const char pair[] = { hex[2 * at], hex[2 * at + 1], '\0' };
+            md5[at] = (unsigned char)strtoul(pair, NULL, 16);
+        }
+        digest_add(&digest, md5, sizeof md5);
+    }
+    struct digest_value value;
+    char whole[2 * DIGEST_MD5_BYTES + 1];
+    digest_value(&digest, &value);
+    digest_hex(value.md5, sizeof value.md5, whole);
+    if (strncmp(whole, large->etag, sizeof whole - 1) == 0)
+        return 0;
+    return err_set(err, ERR_CORRUPT, "its content is not what was stored: ETag %s, stored %s",
+                   whole, large->etag);
+}
+
 static int commit_get(struct worker *worker, struct large *large, char etag[STORE_ETAG_MAX],
                       struct err *err)
 {
@@ -493,7 +530,8 @@ static int commit_get(struct worker *worker, struct large *large, char etag[STOR
         return err_set(err, ERR_CORRUPT,
                        "its content is not what was stored: CRC64NVME %016llx, recorded %016llx",
                        (unsigned long long)crc64, (unsigned long long)large->attr.crc64);
-    if (digest_whole(worker, large, crc64, err) < 0)
+    if ((large->by_md5 && check_etag(large, err) < 0) ||
+        digest_whole(worker, large, crc64, err) < 0)
         return -1;
     if (ftruncate(large->fd, (off_t)large->size_bytes) < 0)
         return err_sys(err, ERR_LOCAL, "set the size");

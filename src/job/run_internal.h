@@ -40,6 +40,7 @@ struct large {
     uint64_t size_bytes;
     uint64_t part_bytes;
     char etag[STORE_ETAG_MAX]; /* get: all ranges must be of this */
+    bool by_md5;               /* get: the etag proves the parts; each part's is its MD5 */
     bool brought;              /* put: see put_brought() */
     struct attr attr;
     struct store_part *parts; /* by number - 1; number 0: not there yet */

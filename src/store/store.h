@@ -75,6 +75,9 @@ struct object {
     struct attr attr;          /* what is recorded with it; kind ENTRY_UNKNOWN when nothing is */
     int64_t stored_ns;         /* when the store got it, 0 = unknown */
     char etag[STORE_ETAG_MAX]; /* the store's identity of this content, "" = none */
+    /* head(): the etag begins with the MD5, in hexadecimal, of the MD5s of all parts of this size;
+     * 0: it says nothing of the content */
+    uint64_t md5_part_bytes;
 };
 void object_done(struct object *object);
 

@@ -124,6 +124,7 @@ CHECKED int s3_meta_headers(const struct s3_store *store, const struct store_put
 /* What an answer says of an object; object->key is filled from `key`. */
 CHECKED int s3_meta_object(const struct http_reply *reply, const char *key, struct object *object,
                            struct err *err);
+#define S3_PART_HEADER "x-amz-meta-lade-part"
 #define S3_NONCE_HEADER "x-amz-meta-lade-nonce"
 /* What the key alone tells of the kind. */
 enum entry_kind s3_kind_of_key(const char *key);

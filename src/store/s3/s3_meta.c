@@ -259,6 +259,24 @@ static bool read_size(const struct http_reply *reply, uint64_t *ret_size_bytes)
     return header_number(reply, "content-length", 10, UINT64_MAX, ret_size_bytes);
 }
 
+/* Objects that lade sent in parts say their size; what a server has encrypted with keys has no MD5
+ * for an ETag. */
+static uint64_t md5_part_bytes(const struct http_reply *reply, const struct object *object)
+{
+    uint64_t part_bytes = 0;
+    uint64_t count = 0;
+    const char *encryption = http_reply_header(reply, "x-amz-server-side-encryption");
+    if (!header_number(reply, S3_PART_HEADER, 10, UINT64_MAX, &part_bytes) || part_bytes == 0 ||
+        (encryption != NULL && strcmp(encryption, "AES256") != 0) ||
+        http_reply_header(reply, "x-amz-server-side-encryption-customer-algorithm") != NULL ||
+        strspn(object->etag, "0123456789abcdef") != 32 || object->etag[32] != '-' ||
+        !parse_number(object->etag + 33, 10, UINT32_MAX, &count))
+        return 0;
+    const uint64_t wanted =
+        object->size_bytes / part_bytes + (object->size_bytes % part_bytes != 0);
+    return wanted == count ? part_bytes : 0;
+}
+
 int s3_meta_object(const struct http_reply *reply, const char *key, struct object *object,
                    struct err *err)
 {
@@ -271,6 +289,7 @@ int s3_meta_object(const struct http_reply *reply, const char *key, struct objec
     read_attr(reply, key, &object->attr);
     const char *etag = http_reply_header(reply, "etag");
     s3_etag_copy(object->etag, etag != NULL ? etag : "");
+    object->md5_part_bytes = md5_part_bytes(reply, object);
     const char *modified = http_reply_header(reply, "last-modified");
     const int64_t stored_s = modified != NULL ? http_parse_date(modified) : -1;
     object->stored_ns = stored_s > 0 && stored_s < INT64_MAX / NS_PER_S ? stored_s * NS_PER_S : 0;
