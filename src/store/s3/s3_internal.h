@@ -85,6 +85,18 @@ CHECKED int s3_do(struct s3_store *store, const struct s3_call *call, struct htt
 CHECKED int s3_do_patiently(struct s3_store *store, const struct s3_call *call,
                             struct http_reply *reply, struct err *err);
 
+/* A small XML body, with the MD5 that Amazon demands whatever else is signed; patiently. key NULL:
+ * the bucket. */
+CHECKED int s3_send_xml(struct s3_store *store, const char *method, const char *key,
+                        const char *query, const struct buf *xml, uint64_t reply_limit_bytes,
+                        struct http_reply *reply, struct err *err);
+
+/* s3_tag.c: the CRC of an object that went in parts, kept in a tag beside the ETag that it is of.
+ */
+void s3_tag_put(struct s3_store *store, const char *key, uint64_t crc64, const char *etag);
+/* False: there is none, or of another object, or it may not be seen. */
+bool s3_tag_get(struct s3_store *store, const char *key, const char *etag, uint64_t *ret_crc64);
+
 /* s3_error.c: what an error answer means. */
 struct s3_answer {
     int status;

@@ -36,7 +36,14 @@ int s3_head_nonce(struct s3_store *store, const char *key, struct object *ret_ob
 int s3_head(struct store *base, const char *key, struct object *ret_object, struct err *err)
 {
     char nonce[S3_NONCE_MAX];
-    return s3_head_nonce(s3_store_of(base), key, ret_object, nonce, err);
+    struct s3_store *store = s3_store_of(base);
+    if (s3_head_nonce(store, key, ret_object, nonce, err) < 0)
+        return -1;
+    /* Went in parts: the metadata, which was fixed before, has no CRC. */
+    if ((ret_object->attr.have & ATTR_CRC64) == 0 && strchr(ret_object->etag, '-') != NULL &&
+        s3_tag_get(store, key, ret_object->etag, &ret_object->attr.crc64))
+        ret_object->attr.have |= ATTR_CRC64;
+    return 0;
 }
 
 /* ---- get ---- */

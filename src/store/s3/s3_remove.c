@@ -48,34 +48,6 @@ static bool batch_add(struct batch *batch, const struct s3_store *store, const c
     return true;
 }
 
-/* Amazon demands the MD5 of this body, whatever else is signed. */
-static int send_batch(struct s3_store *store, const struct batch *batch, struct http_reply *reply,
-                      struct err *err)
-{
-    struct digest digest;
-    struct digest_value value;
-    char sha256[2 * DIGEST_SHA256_BYTES + 1];
-    if (digest_init(&digest, DIGEST_MD5 | DIGEST_SHA256, err) < 0)
-        return -1;
-    digest_add(&digest, batch->xml.data, batch->xml.len);
-    digest_value(&digest, &value);
-    digest_done(&digest);
-    digest_hex(value.sha256, sizeof value.sha256, sha256);
-    SCOPED(buf) struct buf md5 = { 0 };
-    s3_base64(value.md5, sizeof value.md5, &md5);
-    const struct http_header headers[] = { { "content-md5", md5.data },
-                                           { "content-type", "application/xml" } };
-    struct body body = body_of_memory(batch->xml.data, batch->xml.len, NULL, NULL);
-    const struct s3_call call = { .method = "POST",
-                                  .query = "delete=",
-                                  .headers = headers,
-                                  .header_count = 2,
-                                  .body = &body,
-                                  .payload = sha256,
-                                  .reply_limit_bytes = BATCH_REPLY_MAX };
-    return s3_do_patiently(store, &call, reply, err);
-}
-
 /* The answer names the keys that were refused. */
 static int take_refusals(const struct s3_store *store, const struct batch *batch,
                          const char *const *keys, const struct s3_refusals *refusals,
@@ -105,7 +77,8 @@ static int remove_batch(struct s3_store *store, struct batch *batch, const char 
     SCOPED(http_reply) struct http_reply reply = { 0 };
     SCOPED(s3_refusals) struct s3_refusals refusals = { 0 };
     buf_add_text(&batch->xml, "</Delete>");
-    if (send_batch(store, batch, &reply, err) < 0 ||
+    if (s3_send_xml(store, "POST", NULL, "delete=", &batch->xml, BATCH_REPLY_MAX, &reply, err) <
+            0 ||
         s3_xml_refusals(buf_text(&reply.body), reply.body.len, &refusals, err) < 0)
         return -1;
     return take_refusals(store, batch, keys, &refusals, errs, err);

@@ -340,3 +340,32 @@ int s3_do_patiently(struct s3_store *store, const struct s3_call *call, struct h
             return -1;
     return 0;
 }
+
+int s3_send_xml(struct s3_store *store, const char *method, const char *key, const char *query,
+                const struct buf *xml, uint64_t reply_limit_bytes, struct http_reply *reply,
+                struct err *err)
+{
+    struct digest digest;
+    struct digest_value value;
+    char sha256[2 * DIGEST_SHA256_BYTES + 1];
+    if (digest_init(&digest, DIGEST_MD5 | DIGEST_SHA256, err) < 0)
+        return -1;
+    digest_add(&digest, xml->data, xml->len);
+    digest_value(&digest, &value);
+    digest_done(&digest);
+    digest_hex(value.sha256, sizeof value.sha256, sha256);
+    SCOPED(buf) struct buf md5 = { 0 };
+    s3_base64(value.md5, sizeof value.md5, &md5);
+    const struct http_header headers[] = { { "content-md5", md5.data },
+                                           { "content-type", "application/xml" } };
+    struct body body = body_of_memory(xml->data, xml->len, NULL, NULL);
+    const struct s3_call call = { .method = method,
+                                  .key = key,
+                                  .query = query,
+                                  .headers = headers,
+                                  .header_count = 2,
+                                  .body = &body,
+                                  .payload = sha256,
+                                  .reply_limit_bytes = reply_limit_bytes };
+    return s3_do_patiently(store, &call, reply, err);
+}

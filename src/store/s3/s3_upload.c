@@ -342,7 +342,10 @@ int s3_commit(struct store *base, const struct store_put *put, const char *token
 {
     if (commit(base, put, token, parts, count, ret_result, err) < 0)
         return -1;
-    sweep_lost(s3_store_of(base), put->key, "", true);
+    struct s3_store *store = s3_store_of(base);
+    sweep_lost(store, put->key, "", true);
+    if (put->attr != NULL && (put->attr->have & ATTR_CRC64) != 0 && ret_result->etag[0] != '\0')
+        s3_tag_put(store, put->key, put->attr->crc64, ret_result->etag);
     return 0;
 }
 
