@@ -109,10 +109,11 @@ def token_that_xml_cannot_say_is_replaced_by_the_last_key(it):
     def answer(_request, query):
         if "start-after" not in query:
             check("continuation-token" not in query, "a broken token was sent", query)
-            return 200, {}, (b"<L><IsTruncated>true</IsTruncated><NextContinuationToken>a\x01b</NextContinuationToken>"
-                             b"<Contents><Key>a%01b</Key><Size>1</Size></Contents></L>")
+            return 200, {}, (b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>a\x01b</NextContinuationToken>"
+                             b"<Contents><Key>a%01b</Key><Size>1</Size></Contents></ListBucketResult>")
         equal(query["start-after"], "a\x01b")
-        return 200, {}, b"<L><IsTruncated>false</IsTruncated><Contents><Key>c</Key><Size>1</Size></Contents></L>"
+        return 200, {}, b"<ListBucketResult><IsTruncated>false</IsTruncated>" \
+            b"<Contents><Key>c</Key><Size>1</Size></Contents></ListBucketResult>"
     with server(answer) as (_, env):
         equal(it.lade("ls", "-R", "s3://bucket/", env=env).out, "a\x01b\nc\n")
 
@@ -145,7 +146,7 @@ def credentials_are_read_again_when_they_have_ended(it):
 
 @case
 def answers_that_are_no_xml_end_the_listing(it):
-    for body in (b"", b"<html>login</html", b"<L><Contents>", b"<!DOCTYPE L [<!ENTITY a 'b'>]><L>&a;</L>"):
+    for body in (b"", b"<html>login</html", b"<ListBucketResult><Contents>", b"<!DOCTYPE L [<!ENTITY a 'b'>]><ListBucketResult>&a;</ListBucketResult>"):
         with server(lambda _request, _query, body=body: (200, {}, body)) as (_, env):
             it.lade("ls", "-R", "s3://bucket/", env=env, status=(1, 3)).has("XML")
 

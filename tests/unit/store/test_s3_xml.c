@@ -80,7 +80,9 @@ static void test_control_characters_that_xml_forbids_are_mended(void **state)
         struct err err = { 0 };
         SCOPED(s3_page) struct s3_page page = { 0 };
         SCOPED(buf) struct buf text = { 0 };
-        buf_printf(&text, "<L><Marker>a%sb</Marker><Contents><Key>k</Key></Contents></L>",
+        buf_printf(&text,
+                   "<ListBucketResult><Marker>a%sb</Marker><Contents><Key>k</Key></Contents></"
+                   "ListBucketResult>",
                    marks[i]);
         assert_int_equal(s3_xml_page(text.data, text.len, &page, &err), 0);
         assert_true(page.mended);
@@ -93,13 +95,14 @@ static void test_parts_and_uploads(void **state)
 {
     (void)state;
     static const char parts[] =
-        "<L><NextPartNumberMarker>2</NextPartNumberMarker><Part>"
-        "<PartNumber>2</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></L>";
+        "<ListPartsResult><NextPartNumberMarker>2</NextPartNumberMarker><Part>"
+        "<PartNumber>2</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>";
     static const char uploads[] =
-        "<L><NextKeyMarker>k%20</NextKeyMarker><NextUploadIdMarker>i</NextUploadIdMarker><Upload>"
+        "<ListMultipartUploadsResult><NextKeyMarker>k%20</NextKeyMarker><NextUploadIdMarker>i</"
+        "NextUploadIdMarker><Upload>"
         "<Key>a%01</Key><UploadId>2~x</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></"
         "Upload>"
-        "</L>";
+        "</ListMultipartUploadsResult>";
     struct err err = { 0 };
     SCOPED(s3_page) struct s3_page page = { 0 };
     assert_int_equal(s3_xml_page(parts, sizeof parts - 1, &page, &err), 0);
@@ -138,16 +141,24 @@ static void test_hostile_answers_are_refused(void **state)
         buf_add_text(&deep, "<a>");
     for (int i = 0; i < 100; i++)
         buf_add_text(&deep, "</a>");
-    buf_add_text(&wide, "<L><Marker>");
+    buf_add_text(&wide, "<ListBucketResult><Marker>");
     for (int i = 0; i < 20000; i++)
         buf_add_char(&wide, 'x');
-    buf_add_text(&wide, "</Marker></L>");
-    buf_add_text(&many, "<L>");
+    buf_add_text(&wide, "</Marker></ListBucketResult>");
+    buf_add_text(&many, "<ListBucketResult>");
     for (int i = 0; i < 1001; i++)
         buf_add_text(&many, "<Contents><Key>k</Key></Contents>");
-    buf_add_text(&many, "</L>");
-    const char *doctype = "<!DOCTYPE L [<!ENTITY a \"b\">]><L><Marker>&a;</Marker></L>";
-    const char *const texts[] = { deep.data, wide.data, many.data, doctype, "", "<L></M>" };
+    buf_add_text(&many, "</ListBucketResult>");
+    const char *doctype =
+        "<!DOCTYPE L [<!ENTITY a \"b\">]><ListBucketResult><Marker>&a;</Marker></ListBucketResult>";
+    const char *const texts[] = { deep.data,
+                                  wide.data,
+                                  many.data,
+                                  doctype,
+                                  "",
+                                  "<html><Contents/></html>",
+                                  "<Error><Code>InternalError</Code></Error>",
+                                  "<ListBucketResult></M>" };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         err_clear(&err);
         assert_int_equal(s3_xml_page(texts[i], strlen(texts[i]), &page, &err), -1);
