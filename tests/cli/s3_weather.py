@@ -63,7 +63,7 @@ PUTS = [  # name, rule, requests, options
     ("hang_in_request", "hang side=request tries=1", BODIES + ("complete",), STALL),
     ("hang_delay", "hang delay=0.3 tries=1", ALL, STALL),
     ("late_first_byte", "slow delay=1 tries=1", ALL, ("--stall-timeout", "2")),
-    ("slow", "slow rate=4M", ("part",), STALL),
+    ("slow", "slow rate=4M", ("part",), ("--stall-timeout", "5")),
     ("late", "late delay=0.5 tries=1", ("list", "object", "part", "complete"), ()),
 ]
 GET_ALL = tuple(GET)
@@ -88,7 +88,7 @@ GETS = [
     ("hang_in_reply", "hang at=50 tries=1", ("list",) + BYTES, STALL),
     ("hang_delay", "hang delay=0.3 tries=1", GET_ALL, STALL),
     ("late_first_byte", "slow delay=1 tries=1", GET_ALL, ("--stall-timeout", "2")),
-    ("slow", "slow rate=4M", ("range",), STALL),
+    ("slow", "slow rate=4M", ("range",), ("--stall-timeout", "5")),
 ]
 
 

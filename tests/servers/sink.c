@@ -493,7 +493,8 @@ static void list(const struct request *request, struct answer *answer)
     const char *prefix = parameter(request, "prefix");
     const char *after = parameter(request, "start-after");
     size_t count = 0;
-    buf_add_text(&answer->body, "<R><EncodingType>url</EncodingType>");
+    const char *name = of_uploads ? "ListMultipartUploadsResult" : "ListBucketResult";
+    buf_printf(&answer->body, "<%s><EncodingType>url</EncodingType>", name);
     buf_printf(&root, "%s/", request->path);
     for (const struct thing *at = of_uploads ? uploads : objects; at != NULL; at = at->next) {
         if (strncmp(at->key, root.data, root.len) != 0)
@@ -517,8 +518,8 @@ static void list(const struct request *request, struct answer *answer)
                        "</LastModified></Contents>",
                        (unsigned long long)at->crc64, (unsigned long long)at->size_bytes);
     }
-    buf_printf(&answer->body, "<KeyCount>%zu</KeyCount><IsTruncated>false</IsTruncated></R>",
-               count);
+    buf_printf(&answer->body, "<KeyCount>%zu</KeyCount><IsTruncated>false</IsTruncated></%s>",
+               count, name);
 }
 
 static void show(const struct request *request, struct answer *answer)

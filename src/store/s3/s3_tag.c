@@ -16,9 +16,28 @@ static void tag_value(uint64_t crc64, const char *etag, char ret_text[STORE_ETAG
     snprintf(ret_text, STORE_ETAG_MAX + 20, "%016" PRIx64 ":%s", crc64, etag);
 }
 
+/* The tags as XML: 0, or -1 when the server has no such thing, or does not show them to us. One
+ * that does not know the query would take a PUT with it for a new object, so it is asked before
+ * each. */
+static int ask_tags(struct s3_store *store, const char *key, struct http_reply *reply)
+{
+    SCOPED(buf) struct buf whole = { 0 };
+    const struct s3_call call = { .method = "GET",
+                                  .key = s3_whole_key(store, key, &whole),
+                                  .query = "tagging=",
+                                  .reply_limit_bytes = TAG_REPLY_MAX };
+    struct err ignored = { 0 };
+    if (s3_do(store, &call, reply, &ignored) < 0)
+        return -1;
+    return strstr(buf_text(&reply->body), "<Tagging") != NULL ? 0 : -1;
+}
+
 void s3_tag_put(struct s3_store *store, const char *key, uint64_t crc64, const char *etag)
 {
     char value[STORE_ETAG_MAX + 20];
+    SCOPED(http_reply) struct http_reply known = { 0 };
+    if (ask_tags(store, key, &known) < 0)
+        return;
     tag_value(crc64, etag, value);
     SCOPED(buf) struct buf xml = { 0 };
     buf_printf(
@@ -35,14 +54,8 @@ void s3_tag_put(struct s3_store *store, const char *key, uint64_t crc64, const c
 
 bool s3_tag_get(struct s3_store *store, const char *key, const char *etag, uint64_t *ret_crc64)
 {
-    SCOPED(buf) struct buf whole = { 0 };
     SCOPED(http_reply) struct http_reply reply = { 0 };
-    const struct s3_call call = { .method = "GET",
-                                  .key = s3_whole_key(store, key, &whole),
-                                  .query = "tagging=",
-                                  .reply_limit_bytes = TAG_REPLY_MAX };
-    struct err ignored = { 0 }; /* no right to see tags, or a server without: there is none */
-    if (s3_do(store, &call, &reply, &ignored) < 0)
+    if (ask_tags(store, key, &reply) < 0)
         return false;
     /* Its own text, in which nothing needs escaping, between the two tags around it. */
     const char *at = strstr(buf_text(&reply.body), "<Key>" TAG_NAME "</Key><Value>");
