@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from harness import (Dir, Link, Skip, case, check, equal, main, make_tree, random_of, same_trees, scan, set_age,
+from harness import (LONG, Dir, Link, Skip, case, check, equal, main, make_tree, random_of, same_trees, scan, set_age,
                      write)
 from s3_gateway import proxy
 
@@ -162,6 +162,42 @@ def sizes_around_parts_come_back(it):
     it.lade("put", "src", there)
     round_trip(it, there)
     it.lade("check", "--deep", "--download", "src", there)
+
+
+@case
+def six_gib_come_back(it):
+    """More than one PUT may carry (5 GiB), and holes stay holes."""
+    if not LONG:
+        raise Skip("only with LADE_LONG")
+    (it / "src").mkdir()
+    with open(it / "src/sparse", "wb") as file:
+        file.truncate(6 << 30)
+        for at in (0, 3 << 30, (6 << 30) - 5):
+            file.seek(at)
+            file.write(b"bytes")
+    set_age(it / "src")
+    there = bucket(it)
+    it.lade("put", "src", f"{there}/p")
+    it.lade("check", "--deep", "src", f"{there}/p")
+    it.lade("get", f"{there}/p", "back")
+    same_trees(it / "back", it / "src")
+    used = (it / "back/sparse").stat().st_blocks * 512
+    check(used < 64 * MIB, f"{used} bytes are used by a file of holes")
+
+
+@case
+def the_aws_cli_reads_and_writes_the_same(it):
+    there = stored(it)
+    aws = ["aws", "--endpoint-url", it.env["AWS_ENDPOINT_URL"], "s3", "cp", "--recursive", "--quiet"]
+    for words in (["src", f"{there}/aws"], [f"{there}/p", "by-aws"]):
+        done = subprocess.run(aws + words, env=it.env, cwd=it.path, capture_output=True, check=False)
+        check(done.returncode == 0, f"aws {words}", done.stderr.decode(errors="replace"))
+    for name in ("a", "sub/b", "sub/deep/c"):
+        equal((it / "by-aws" / name).read_bytes(), TREE[name], f"{name}, put by lade, fetched by the AWS CLI")
+    it.lade("get", f"{there}/aws", "back")
+    for name in ("a", "sub/b", "sub/deep/c"):
+        equal((it / "back" / name).read_bytes(), TREE[name], f"{name}, put by the AWS CLI, fetched by lade")
+    it.lade("check", "--exclude", "sub/l", "--exclude", "/empty/", "--exclude", "*.rclonelink", "src", f"{there}/aws")
 
 
 @case

@@ -1,10 +1,12 @@
-/* Against a real gateway: tests/servers/with test_store_s3. Skipped where there is none. */
+/* Against a real gateway: tests/servers/with test_store_s3. */
 #include "store/s3/s3.h"
 
 #include "contract.h"
 
+#include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "base/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -274,6 +276,76 @@ static void test_over_tls_with_the_bucket_in_the_host(void **state)
     s3_driver.close(store);
 }
 
+/* ---- as many parts as S3 allows; this gateway takes parts of one byte (rgw.conf) ---- */
+
+#define PARTS 10000u
+#define SENDERS 8u
+
+struct many_parts {
+    struct store *store;
+    const struct store_put *put;
+    const char *token;
+    const unsigned char *bytes;
+    struct store_part *parts;
+    atomic_uint next, failed;
+};
+
+static void *send_parts(void *arg)
+{
+    struct many_parts *many = arg;
+    for (uint32_t part; (part = atomic_fetch_add(&many->next, 1)) < PARTS;) {
+        struct err err = { 0 };
+        struct digest digest = { .kinds = DIGEST_CRC64NVME };
+        struct body body = body_of_memory(many->bytes + part, 1, &digest, NULL);
+        if (s3_driver.part(many->store, many->put, many->token, part + 1, part, &body,
+                           &many->parts[part], &err) < 0 &&
+            atomic_fetch_add(&many->failed, 1) == 0)
+            print_message("part %u: %s\n", part + 1, err.text);
+    }
+    return NULL;
+}
+
+static void test_an_object_of_as_many_parts_as_there_may_be(void **state)
+{
+    struct store *store = *state;
+    struct err err = { 0 };
+    unsigned char *bytes = mem_alloc(PARTS);
+    for (uint32_t i = 0; i < PARTS; i++)
+        bytes[i] = (unsigned char)(i * 2654435761u >> 24);
+    assert_int_equal(store->limits.max_parts, PARTS);
+    struct attr attr = { .kind = ENTRY_FILE };
+    const struct store_put put = { .key = "many", .tag = "t", .attr = &attr };
+    char token[STORE_TOKEN_MAX];
+    assert_int_equal(s3_driver.begin(store, &put, PARTS, token, &err), 0);
+    struct many_parts many = { .store = store,
+                               .put = &put,
+                               .token = token,
+                               .bytes = bytes,
+                               .parts = mem_alloc(PARTS * sizeof *many.parts) };
+    struct thread senders[SENDERS] = { 0 };
+    for (uint32_t i = 0; i < SENDERS; i++)
+        assert_int_equal(thread_start(&senders[i], "sender", send_parts, &many, &err), 0);
+    for (uint32_t i = 0; i < SENDERS; i++)
+        thread_join(&senders[i]);
+    assert_int_equal(many.failed, 0);
+    attr.have = ATTR_CRC64;
+    attr.crc64 = crc64nvme(0, bytes, PARTS);
+    struct store_result stored = { 0 };
+    if (s3_driver.commit(store, &put, token, many.parts, PARTS, &stored, &err) < 0)
+        fail_msg("commit: %s", err.text);
+    SCOPED(object) struct object object = { 0 };
+    assert_int_equal(s3_driver.head(store, "many", &object, &err), 0);
+    assert_true(object.size_bytes == PARTS && (object.attr.have & ATTR_CRC64) != 0 &&
+                object.attr.crc64 == attr.crc64);
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    struct sink sink = { .digest = &digest, .fd = -1 };
+    assert_int_equal(s3_driver.get(store, "many", 0, UINT64_MAX, object.etag, &sink, NULL, &err),
+                     0);
+    assert_true(digest.crc64 == attr.crc64);
+    mem_release(many.parts);
+    mem_release(bytes);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -290,6 +362,7 @@ int main(void)
         CASE(test_metadata_that_headers_cannot_carry_is_refused),
         CASE(test_set_attr_keeps_the_rest),
         CASE(test_over_tls_with_the_bucket_in_the_host),
+        CASE(test_an_object_of_as_many_parts_as_there_may_be),
     };
     return contract_run(&contract) + cmocka_run_group_tests(tests, NULL, NULL);
 }
