@@ -19,6 +19,7 @@ void dispatch_init(struct run *run)
 void dispatch_done(struct run *run)
 {
     struct dispatch *dispatch = &run->dispatch;
+    large_free_all(run);
     segment_done(&dispatch->segment);
     mem_free(dispatch->open);
     buf_done(&dispatch->entry_name);

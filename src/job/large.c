@@ -13,8 +13,25 @@
 #define KILLED_MAX 64u
 #define ON_ITS_WAY_NS (60 * NS_PER_S) /* longer than a request takes */
 
-static void large_free(struct large *large)
+static struct large *large_new(struct run *run)
 {
+    struct large *large = mem_alloc(sizeof *large);
+    SCOPED_LOCK(&run->dispatch.lock);
+    large->alive_next = run->dispatch.alive;
+    large->alive_link = &run->dispatch.alive;
+    if (large->alive_next != NULL)
+        large->alive_next->alive_link = &large->alive_next;
+    run->dispatch.alive = large;
+    return large;
+}
+
+static void large_free(struct run *run, struct large *large)
+{
+    lock_take(&run->dispatch.lock);
+    *large->alive_link = large->alive_next;
+    if (large->alive_next != NULL)
+        large->alive_next->alive_link = large->alive_link;
+    lock_give(&run->dispatch.lock);
     source_close(&large->file);
     if (large->fd >= 0)
         close(large->fd);
@@ -23,6 +40,12 @@ static void large_free(struct large *large)
     mem_release(large->stored_key);
     mem_release(large->parts);
     mem_release(large);
+}
+
+void large_free_all(struct run *run)
+{
+    while (run->dispatch.alive != NULL)
+        large_free(run, run->dispatch.alive);
 }
 
 static struct store *large_store(const struct run *run, const struct large *large)
@@ -49,7 +72,7 @@ static void report(struct worker *worker, struct large *large, struct result *re
     if (result->status == RESULT_FAILED)
         notes_add(&run->notes, RESULT_FAILED, large->name, result->err);
     worker_report_one(worker, large->segment, result);
-    large_free(large);
+    large_free(run, large);
     dispatch_large_settled(run);
 }
 
@@ -62,7 +85,7 @@ static void report_failure(struct worker *worker, struct large *large, const str
         if (run->dispatch.err.kind == ERR_NONE && err->kind != ERR_STOPPED)
             run->dispatch.err = *err;
         lock_give(&run->dispatch.lock);
-        large_free(large);
+        large_free(run, large);
         dispatch_large_settled(run);
         return;
     }
@@ -301,7 +324,7 @@ static int compare(struct worker *worker, struct large *large, struct result *re
 void large_begin(struct worker *worker, struct work *work)
 {
     struct run *run = worker->run;
-    struct large *large = mem_alloc(sizeof *large);
+    struct large *large = large_new(run);
     large->segment = work->segment;
     large->entry = work->entries[0];
     large->name = mem_string(large->entry.name);

@@ -26,6 +26,7 @@
 
 /* A large object under way. Its parts are handed out like objects. */
 struct large {
+    struct large *alive_next, **alive_link; /* in dispatch.alive; guarded by the dispatch's lock */
     struct large *next; /* guarded by the dispatch lock, as are the counters below */
     uint32_t segment;
     struct plan_entry entry; /* name points to `name` */
@@ -77,6 +78,7 @@ struct dispatch {
     struct plan_entry entry;
     struct buf entry_name;
     struct large *larges;
+    struct large *alive;  /* all that were begun and are not freed */
     uint32_t large_count; /* begun and not settled, listed or not */
     struct err err;
 };
@@ -201,6 +203,8 @@ bool put_brought(struct worker *worker, const struct plan_entry *entry, const ch
 bool get_brought(struct worker *worker, const char *rel, const struct result *result);
 
 /* large.c */
+/* Those that a stopped run leaves, when no worker is left. */
+void large_free_all(struct run *run);
 void large_begin(struct worker *worker, struct work *work);
 void large_part(struct worker *worker, struct work *work);
 
