@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from harness import Skip, as_nobody, case, check, equal, main
+from s3_gateway import at_time
 
 HEALTH = {"ok", "warn", "bad"}
 
@@ -30,15 +31,6 @@ def doctor(it, *args, status=0, env=None, prefix=()):
         found[item["name"]] = item
     equal(any(item["status"] == "bad" for item in found.values()), done.status == 3, "bad findings and exit status 3")
     return found
-
-
-def at_time(it, offset):
-    """How lade is run with another clock: what to put in front, and the environment."""
-    faketime = shutil.which("faketime")
-    if faketime is None:
-        raise Skip("faketime is missing")
-    return {"prefix": (faketime, "-f", offset),
-            "env": {"ASAN_OPTIONS": it.env["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}}
 
 
 def facts(found):

@@ -128,6 +128,13 @@ def at_once(it, jobs, most=4):
     check(not failures, f"{len(failures)} of {len(jobs)} failed:", *failures)
 
 
+def at_time(it, offset):
+    """How lade is run with another clock: what to put in front, and the environment."""
+    return {"prefix": ("faketime", "-f", offset),
+            "env": {"FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                    "ASAN_OPTIONS": it.env["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}}
+
+
 class Proxy:
     """The gateway seen through a proxy that makes faults, as long as it is open."""
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from harness import LONG, Dir, Failure, Link, case, check, equal, main, make_tree, random_of, read, same_trees, set_age, write
-from s3_gateway import MIB, admin, as_other, ask, at_once, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, \
+from s3_gateway import MIB, admin, as_other, ask, at_once, at_time, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, \
     upload_by_hand, uploads
 
 SMALL = [f"f{number}" for number in range(8)]
@@ -458,12 +458,11 @@ def a_clock_that_is_wrong_is_told_and_worked_around(it):
     source(it)
     there = bucket(it)
     for number, by in enumerate(("+20m", "-20m")):
-        env = {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        prefix = ("faketime", "-f", by)
-        done = it.lade("put", "--job", f"job{number}", "src", f"{there}/{number}", env=env, prefix=prefix)
+        clock = at_time(it, by)
+        done = it.lade("put", "--job", f"job{number}", "src", f"{there}/{number}", **clock)
         equal(done.err.count("this machine's clock"), 1, "times that the clock is told")
         stored_whole(it, f"{there}/{number}")
-        done = it.lade("get", "--job", f"get{number}", f"{there}/{number}", f"back{number}", env=env, prefix=prefix)
+        done = it.lade("get", "--job", f"get{number}", f"{there}/{number}", f"back{number}", **clock)
         equal(done.err.count("this machine's clock"), 1, "times that the clock is told")
         same_trees(contents(it / f"back{number}"), contents(it / "src"))
 
