@@ -91,6 +91,9 @@ CHECKED int s3_send_xml(struct s3_store *store, const char *method, const char *
                         const char *query, const struct buf *xml, uint64_t reply_limit_bytes,
                         struct http_reply *reply, struct err *err);
 
+/* s3_remove.c: patiently; absent is deleted. query: encoded, NULL = none. */
+CHECKED int s3_delete(struct s3_store *store, const char *key, const char *query, struct err *err);
+
 /* s3_tag.c: the CRC of an object that went in parts, kept in a tag beside the ETag that it is of.
  */
 void s3_tag_put(struct s3_store *store, const char *key, uint64_t crc64, const char *etag);

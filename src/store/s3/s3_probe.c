@@ -141,21 +141,11 @@ static void keep_version(const struct attempt *attempt, char ret_version[VERSION
 static int forget(struct s3_store *store, const char *key, const char *version, struct err *err)
 {
     SCOPED(buf) struct buf query = { 0 };
-    SCOPED(buf) struct buf whole = { 0 };
-    SCOPED(http_reply) struct http_reply reply = { 0 };
     if (version[0] != '\0') {
         buf_add_text(&query, "versionId=");
         sigv4_encode(&query, version, strlen(version), false);
     }
-    const struct s3_call call = { .method = "DELETE",
-                                  .key = s3_whole_key(store, key, &whole),
-                                  .query = query.data };
-    if (s3_do_patiently(store, &call, &reply, err) == 0)
-        return 0;
-    if (err->kind != ERR_ABSENT)
-        return -1;
-    err_clear(err);
-    return 0;
+    return s3_delete(store, key, query.data, err);
 }
 
 /* Put it; when that goes well it is removed at once. */

@@ -6,11 +6,13 @@
 
 #define BATCH_REPLY_MAX (4u << 20)
 
-static int remove_one(struct s3_store *store, const char *key, struct err *err)
+int s3_delete(struct s3_store *store, const char *key, const char *query, struct err *err)
 {
     SCOPED(buf) struct buf whole = { 0 };
     SCOPED(http_reply) struct http_reply reply = { 0 };
-    const struct s3_call call = { .method = "DELETE", .key = s3_whole_key(store, key, &whole) };
+    const struct s3_call call = { .method = "DELETE",
+                                  .key = s3_whole_key(store, key, &whole),
+                                  .query = query };
     if (s3_do_patiently(store, &call, &reply, err) == 0)
         return 0;
     if (err->kind != ERR_ABSENT)
@@ -94,7 +96,7 @@ int s3_remove(struct store *base, const char *const *keys, size_t count, struct 
         errs[i] = (struct err){ 0 };
         if (count > 1 && batch_add(&batch, store, keys[i], i))
             continue;
-        if (remove_one(store, keys[i], &errs[i]) < 0 && err_trait(errs[i].kind)->ends_run) {
+        if (s3_delete(store, keys[i], NULL, &errs[i]) < 0 && err_trait(errs[i].kind)->ends_run) {
             *err = errs[i];
             return -1;
         }

@@ -353,20 +353,10 @@ int s3_abort_one(struct s3_store *store, const char *key, const char *token_text
 {
     struct token token = { .id = "" };
     SCOPED(buf) struct buf query = { 0 };
-    SCOPED(buf) struct buf whole = { 0 };
-    SCOPED(http_reply) struct http_reply reply = { 0 };
     if (token_parse(&token, token_text, err) < 0)
         return -1;
     add_upload_id(&query, token.id);
-    const struct s3_call call = { .method = "DELETE",
-                                  .key = s3_whole_key(store, key, &whole),
-                                  .query = query.data };
-    if (s3_do_patiently(store, &call, &reply, err) == 0)
-        return 0;
-    if (err->kind != ERR_ABSENT)
-        return -1;
-    err_clear(err);
-    return 0;
+    return s3_delete(store, key, query.data, err);
 }
 
 int s3_abort(struct store *base, const char *key, const char *token, struct err *err)
