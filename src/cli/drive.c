@@ -23,6 +23,7 @@
 static volatile sig_atomic_t caught_signal;
 static volatile sig_atomic_t watching; /* watch() looks at caught_signal */
 static struct stop stop;
+static int64_t until_ns; /* of this process, however often it runs a job; 0: never */
 
 static void on_signal(int number)
 {
@@ -157,10 +158,18 @@ static int show_plan(const struct settings *settings, const struct job *job, str
     return 0;
 }
 
+bool drive_is_late(void)
+{
+    return until_ns != 0 && clock_now_ns() >= until_ns;
+}
+
 int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
               enum drive_what what, struct err *err)
 {
     catch_signals();
+    if (settings->until != NULL && until_ns == 0 &&
+        clock_parse_moment(&until_ns, settings->until, clock_now_ns(), err) < 0)
+        return err_at(err, "--until");
     const struct run_options options = {
         .transfers = (uint32_t)settings->transfers,
         .crawlers = (uint32_t)settings->crawlers,
@@ -170,6 +179,8 @@ int drive_job(const struct settings *settings, struct job *job, const struct job
         .bwlimit_bytes_per_s = settings->bwlimit_bytes_per_s,
         .requests_per_s = settings->requests_per_s,
         .max_batches = settings->max_batches,
+        .until_ns = until_ns,
+        .join = what == DRIVE_REST,
         .again = what != DRIVE_REST,
         .plan_only = what == DRIVE_PLAN,
         .spec = spec,

@@ -17,7 +17,8 @@ extern const struct opt rows_compare[];   /* --checksum */
 extern const struct opt rows_digest[];    /* --digest */
 extern const struct opt rows_check[];     /* --deep --download --missing */
 extern const struct opt rows_job[];       /* --job */
-extern const struct opt rows_batches[];   /* --max-batches */
+extern const struct opt rows_batches[];
+extern const struct opt rows_repeat[];   /* --max-batches */
 extern const struct opt rows_transfer[];  /* --transfers --memory --bwlimit --tpslimit --retries */
 extern const struct opt rows_network[];   /* --stall-timeout */
 extern const struct opt rows_access[];    /* --endpoint-url --profile --region */

@@ -70,6 +70,8 @@ struct settings {
     /* the job and its means */
     const char *job;              /* NULL = named from source and destination */
     uint64_t max_batches;         /* 0 = all */
+    const char *until;            /* NULL = not given */
+    bool repeat;
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */
     uint64_t retries;             /* tries after the first */

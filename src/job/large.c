@@ -69,7 +69,7 @@ static void report(struct worker *worker, struct large *large, struct result *re
     struct run *run = worker->run;
     result->ordinal = large->entry.ordinal;
     result->retries = large->retries;
-    if (result->status == RESULT_FAILED)
+    if (result->status == RESULT_FAILED && !large->is_again)
         notes_add(&run->notes, RESULT_FAILED, large->name, result->err);
     worker_report_one(worker, large->segment, result);
     large_free(run, large);
@@ -326,6 +326,7 @@ void large_begin(struct worker *worker, struct work *work)
     struct run *run = worker->run;
     struct large *large = large_new(run);
     large->segment = work->segment;
+    large->is_again = work->is_again;
     large->entry = work->entries[0];
     large->name = mem_string(large->entry.name);
     large->entry.name = large->name;
@@ -590,6 +591,12 @@ static void settle(struct worker *worker, struct large *large)
         return;
     }
     if (err_trait(err.kind)->ends_run) {
+        report_failure(worker, large, &err);
+        return;
+    }
+    /* What the network broke is tried again from its first missing part. */
+    if (err_trait(err.kind)->retry &&
+        ledger_tries_again(run->ledger, large->segment, BATCH_TRIES)) {
         report_failure(worker, large, &err);
         return;
     }

@@ -60,7 +60,9 @@ int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err)
 void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment, uint32_t ordinal,
                 char tag[STAGE_TAG_MAX])
 {
-    snprintf(tag, STAGE_TAG_MAX, "%s-%x-%x-%x", worker->run->job->id, process, segment, ordinal);
+    const struct run *run = worker->run;
+    snprintf(tag, STAGE_TAG_MAX, "%s-%x-%x-%x-%x", run->job->id, run->generation.number, process,
+             segment, ordinal);
 }
 
 int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf *ret_key,
@@ -304,7 +306,8 @@ void worker_do_entries(struct worker *worker, struct work *work)
             put_again(worker, work->segment, &work->entries[i], &batch->results[i], &pending[i]);
         mem_release(pending[i].key);
         const struct result *result = &batch->results[i];
-        if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run)
+        if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run &&
+            !work->is_again)
             notes_add(&run->notes, RESULT_FAILED, work->entries[i].name, result->err);
     }
     mem_release(pending);

@@ -197,6 +197,7 @@ static void test_results(void **state)
     struct err why = { 0 };
     struct err err = { 0 };
     struct result_sum sum = { 0 };
+    const struct result_rest rest = { .tries = 1, .failed = 1, .retryable = 1 };
     err_set(&why, ERR_NET, "cut");
     const struct result results[] = {
         { .ordinal = 0,
@@ -211,7 +212,7 @@ static void test_results(void **state)
         result_sum_add(&sum, results[i].status, results[i].size_bytes, results[i].retries);
     }
     expect_hex("results", bytes.data, bytes.len);
-    assert_int_equal(result_file_seal(scratch.fd, 1, &bytes, 2, &sum, &err), 0);
+    assert_int_equal(result_file_seal(scratch.fd, 1, &bytes, 2, &sum, &rest, &err), 0);
     expect_file("sealed results", "000001.res");
 }
 

@@ -212,12 +212,12 @@ def read_varint(data, at):
             return value, at
 
 
-def journalled(job, parts=False):
+def journalled(job, parts=False, only="journal-*.log"):
     """How many results (or parts of large objects) the journals of the job's newest generation hold, by
     docs/formats.md: these must never be moved again."""
     generations = sorted(pathlib.Path(job).glob("g*"))
     total = 0
-    for journal in generations[-1].glob("journal-*.log") if generations else []:
+    for journal in generations[-1].glob(only) if generations else []:
         data = journal.read_bytes()
         at = 12
         while at + 12 <= len(data):
