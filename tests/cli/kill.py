@@ -81,7 +81,10 @@ def series(it, name, prepare):
     shutil.rmtree(it / "job")
     hits = tries = 0
     while hits < KILLS:
-        hits += one(it, dice, span, command, target, expected)
+        hit = one(it, dice, span, command, target, expected)
+        hits += hit
+        # What was measured once can have been slow, where other work is on the machine.
+        span *= 1 if hit else 0.8
         tries += 1
         check(tries < 4 * KILLS, f"only {hits} of {tries} kills hit a running lade")
     print(f"# {hits} kills, the work takes {span:.2f} s")
