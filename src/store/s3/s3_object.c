@@ -286,7 +286,7 @@ static int send_copy(struct s3_store *store, const char *from_key, const char *t
     if (s3_do(store, &call, &reply, err) < 0)
         return -1;
     SCOPED(buf) struct buf etag = { 0 };
-    if (s3_xml_value(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
+    if (s3_xml_need(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
         return -1;
     s3_etag_copy(ret_result->etag, buf_text(&etag));
     return 0;

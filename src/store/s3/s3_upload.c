@@ -139,7 +139,7 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
     int result = s3_do(store, &call, &reply, err);
     const bool may_be_there = result == 0 || err->http == 0 || err->http >= 500;
     if (result == 0)
-        result = s3_xml_value(buf_text(&reply.body), reply.body.len, "UploadId", &id, err);
+        result = s3_xml_need(buf_text(&reply.body), reply.body.len, "UploadId", &id, err);
     if (result == 0 && (id.len == 0 || id.len > ID_MAX))
         result = err_set(err, ERR_SERVER, "the answer names no upload");
     if (result < 0) {
@@ -269,7 +269,7 @@ static int send_complete(struct s3_store *store, const struct store_put *put,
                                   .payload = load.sha256,
                                   .reply_limit_bytes = COMPLETE_REPLY_MAX };
     if (s3_do(store, &call, &reply, err) < 0 ||
-        s3_xml_value(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
+        s3_xml_need(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
         return -1;
     s3_etag_copy(ret_result->etag, buf_text(&etag));
     return 0;
