@@ -145,7 +145,7 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
     if (result < 0) {
         if (may_be_there)
             note_lost(store, put->key, sent_ns);
-        return -1;
+        return by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_SERVER) : -1;
     }
     /* Sent twice over a connection that broke: the first may have been carried out as well. */
     if (reply.is_resent)
@@ -167,7 +167,9 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
     struct token token = { .id = "" };
     if (token_parse(&token, token_text, err) < 0)
         return -1;
-    struct s3_load load = { .body = body, .by_crc64 = token.by_crc64 };
+    /* An upload goes on as it was begun, with a CRC or without; where that proves nothing any more,
+     * the part is signed too. */
+    struct s3_load load = { .body = body, .by_crc64 = token.by_crc64 && s3_proves_by_crc64(store) };
     const bool streams = !token.by_crc64 && s3_body_is_long(body);
     if (!streams && s3_load_body(&load, body, store->stop, err) < 0)
         return -1;
@@ -185,7 +187,7 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
     size_t header_count = 0;
     if (store->acl != NULL)
         headers[header_count++] = (struct http_header){ "x-amz-acl", store->acl };
-    if (load.by_crc64)
+    if (token.by_crc64)
         headers[header_count++] = (struct http_header){ S3_CRC64_HEADER, load.crc64_text };
     const struct s3_call call = { .method = "PUT",
                                   .key = s3_whole_key(store, put->key, &whole),
@@ -201,8 +203,9 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
         load.crc64 = body->digest->crc64;
     body->digest = given;
     s3_load_end(&load, body);
+    /* What was promised to begin() cannot be kept: only another upload can do without. */
     if (result < 0)
-        return -1;
+        return token.by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_ABSENT) : -1;
     const char *etag = http_reply_header(&reply, "etag");
     *ret_part = (struct store_part){ .number = number,
                                      .size_bytes = body->size_bytes,
