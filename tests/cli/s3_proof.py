@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 
-from harness import case, check, equal, journalled, main, make_tree, set_age, write
-from s3_gateway import at_once
+from harness import at_once, case, check, equal, journalled, main, make_tree, set_age, write
 
 SINK = os.path.abspath(sys.argv.pop(2))
 MIB = 1 << 20
