@@ -288,8 +288,10 @@ static int begin_once(struct worker *worker, struct large *large, struct err *er
         return -1;
     if (resume(worker, large))
         return 0;
-    if (large->attempts == 1)
+    if (large->attempts == 1) {
+        worker_clean_leftovers(worker, large->segment, large->entry.ordinal, large->key);
         clean_begun(worker, large);
+    }
     return begin_anew(worker, large, err);
 }
 

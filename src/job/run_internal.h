@@ -193,6 +193,9 @@ CHECKED int worker_key(struct worker *worker, const struct plan_entry *entry, st
                        struct err *err);
 /* Was an earlier process, now gone, about to move this entry? */
 bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t ordinal);
+/* Remove what killed processes left of this entry; `name` is its key, or its path. */
+void worker_clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
+                            const char *name);
 void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);
 void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag);
 

@@ -118,8 +118,7 @@ bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t or
     return ledger_leftovers(worker->run->ledger, segment, ordinal, &process, 1) != 0;
 }
 
-/* What killed processes were about to do with this entry. */
-static void clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
+void worker_clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
                             const char *name)
 {
     struct run *run = worker->run;
@@ -159,7 +158,7 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
             fail_result(result, &err);
             return;
         }
-        clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
+        worker_clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
         get_entry(worker, entry, root, key, buf_text(&worker->key), pending->tag, result,
                   &pending->staged);
     } else {
@@ -167,7 +166,7 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
             fail_result(result, &err);
             return;
         }
-        clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
+        worker_clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
         worker->brought = run->job->spec.immutable &&
                           (pending->again || worker_was_begun(worker, segment, entry->ordinal)) &&
                           put_brought(worker, entry, buf_text(&worker->key));

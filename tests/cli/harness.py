@@ -8,6 +8,7 @@ Each case gets a Case: a fresh directory, with HOME and XDG_STATE_HOME in it. En
 LADE_LONG=1 does the long series, LADE_SEED=N chooses other random trees, LADE_TEST_DIR=DIR is where
 the fresh directories are made, LADE_KEEP=1 leaves those of failed cases."""
 import collections
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -394,6 +395,26 @@ def run_case(number, function, lade, top):
     print(f"{word} {number} - {function.__name__}{line}", flush=True)
     print(f"# {time.monotonic() - began:.2f} s", flush=True)
     return not failed
+
+
+def at_once(it, jobs, most=4):
+    """Run (name, function) side by side, each with a Case of its own below this one; what fails is told by its name."""
+    def one(job):
+        name, function = job
+        path = it / name
+        path.mkdir()
+        inner = Case(it.lade_path, f"{it.name}_{name}"[-40:], path)
+        failed = None
+        try:
+            function(inner)
+        except Exception:  # pylint: disable=broad-except
+            failed = f"{name}: {traceback.format_exc()}"
+        inner.clean(failed)
+        return failed
+
+    with concurrent.futures.ThreadPoolExecutor(most) as pool:
+        failures = [text for text in pool.map(one, jobs) if text]
+    check(not failures, f"{len(failures)} of {len(jobs)} failed:", *failures)
 
 
 def place_for_cases():
