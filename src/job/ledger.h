@@ -62,10 +62,10 @@ CHECKED int ledger_take_segment(struct ledger *ledger, struct segment *segment, 
  * `most_tries` times; 0: none. */
 uint32_t ledger_next_retry(struct ledger *ledger, uint32_t after, uint32_t most_tries);
 /* How often a sealed segment was worked on to its end; and was it sealed by this process? */
-uint32_t ledger_sealed_tries(struct ledger *ledger, uint32_t segment);
-bool ledger_segment_ours(struct ledger *ledger, uint32_t segment);
+uint32_t ledger_sealed_tries(struct ledger *ledger, uint32_t number);
+bool ledger_segment_ours(struct ledger *ledger, uint32_t number);
 /* Will a failure in this segment, which is in work, be tried again at the end of the run? */
-bool ledger_tries_again(struct ledger *ledger, uint32_t segment, uint32_t most_tries);
+bool ledger_tries_again(struct ledger *ledger, uint32_t number, uint32_t most_tries);
 /* Processes that were about to put this entry and did not finish: fills up to `cap` numbers. */
 size_t ledger_leftovers(struct ledger *ledger, uint32_t number, uint32_t ordinal,
                         uint32_t *ret_processes, size_t cap);

@@ -275,7 +275,7 @@ static void test_claim(void **state)
     assert_int_equal(owner.number, 7);
     assert_int_equal(owner.pid, 4711);
     assert_int_equal(owner.start_ticks, 123456);
-    assert_string_equal(owner.boot, "5a0a1b2c-0000-4000-8000-0123456789ab");
+    assert_string_equal(owner.boot, "5a0a1b2c-0000-4000-8000-0123456789ab:4026531836");
     assert_string_equal(owner.host, "node1");
     assert_true(owner.released);
     assert_int_equal(owner.beats, 12);
@@ -355,7 +355,7 @@ static void test_temporary_names(void **state)
     struct err err = { 0 };
     int fd = -1;
     stage_init(&stage, scratch.fd);
-    assert_int_equal(stage_open(&stage, "file", "0123456789abcdef-1-2-ff", false, &fd, &err), 0);
+    assert_int_equal(stage_open(&stage, "file", "0123456789abcdef-1-3-2-ff", false, &fd, &err), 0);
     close(fd);
     assert_int_equal(faccessat(scratch.fd, name.data, F_OK, 0), 0);
 }
