@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "base/units.h"
 #include "job/filter.h"
 #include "store/location.h"
 
@@ -173,6 +174,44 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
     };
 }
 
+/* "10GB..1TB", "..1TB", "10GB..", "100GB" (about so much). */
+static int take_batch_bytes(struct job_spec *spec, const char *text, struct err *err)
+{
+    spec->batch_min_bytes = JOB_BATCH_MIN_BYTES;
+    spec->batch_max_bytes = JOB_BATCH_MAX_BYTES;
+    if (text == NULL)
+        return 0;
+    const char *dots = strstr(text, "..");
+    char *min = mem_string(text);
+    const char *max = dots != NULL ? dots + 2 : "";
+    min[dots != NULL ? (size_t)(dots - text) : strlen(text)] = '\0';
+    int result = 0;
+    if (min[0] != '\0')
+        result = units_parse_bytes(&spec->batch_min_bytes, min, err);
+    if (result == 0 && max[0] != '\0')
+        result = units_parse_bytes(&spec->batch_max_bytes, max, err);
+    else if (spec->batch_max_bytes < spec->batch_min_bytes || dots == NULL)
+        spec->batch_max_bytes = 2 * spec->batch_min_bytes;
+    if (result == 0 && dots != NULL && min[0] == '\0' &&
+        spec->batch_max_bytes < spec->batch_min_bytes)
+        spec->batch_min_bytes = spec->batch_max_bytes / 2;
+    mem_release(min);
+    if (result == 0 &&
+        (spec->batch_min_bytes == 0 || spec->batch_max_bytes < spec->batch_min_bytes))
+        result = err_set(err, ERR_USAGE, "'%s' is no range of sizes", text);
+    if (result < 0) {
+        err_at(err, "--batch-bytes");
+        return err_hint(err, "as 10GB..1TB");
+    }
+    return 0;
+}
+
+static int take_batches(struct job_spec *spec, const struct settings *settings, struct err *err)
+{
+    spec->batch_objects = (uint32_t)settings->batch_objects;
+    return take_batch_bytes(spec, settings->batch_bytes, err);
+}
+
 static int fill_put(struct job_spec *spec, const struct settings *settings, char **operands,
                     size_t count, struct err *err)
 {
@@ -194,7 +233,8 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
     if (spec->source_count == 1 && lstat(spec->sources[0], &st) == 0 &&
         !is_directory(spec->sources[0]) && name_single_file(spec, dest, err) < 0)
         return -1;
-    if (take_meta(spec, settings, err) < 0 || ask_filter_text(spec, settings, err) < 0)
+    if (take_batches(spec, settings, err) < 0 || take_meta(spec, settings, err) < 0 ||
+        ask_filter_text(spec, settings, err) < 0)
         return -1;
     return check_not_inside(spec, err);
 }
@@ -260,7 +300,7 @@ static int fill_get(struct job_spec *spec, const struct settings *settings, char
     } else if (local_path(&spec->dest, operands[count - 1], err) < 0) {
         return err_at(err, "target directory");
     }
-    if (ask_filter_text(spec, settings, err) < 0)
+    if (take_batches(spec, settings, err) < 0 || ask_filter_text(spec, settings, err) < 0)
         return -1;
     return settings->glob ? split_glob(spec, err) : 0;
 }

@@ -66,8 +66,8 @@ static bool same_ends(const struct job_spec *a, const struct job_spec *b)
     return true;
 }
 
-static int open_or_make(struct job *job, const struct settings *settings,
-                        const struct job_spec *spec, struct err *err)
+int drive_open(struct job *job, const struct settings *settings, const struct job_spec *spec,
+               struct err *err)
 {
     char *path = settings->job != NULL ? path_absolute(settings->job) : job_default_path(spec);
     struct err why = { 0 };
@@ -203,7 +203,7 @@ static int drive_spec(const struct settings *settings, const struct job_spec *sp
                       enum drive_what what, struct err *err)
 {
     struct job job;
-    if (open_or_make(&job, settings, spec, err) < 0)
+    if (drive_open(&job, settings, spec, err) < 0)
         return -1;
     const int status = drive_job(settings, &job, spec, what, err);
     job_close(&job);

@@ -352,6 +352,48 @@ const struct opt rows_batches[] = {
     { 0 },
 };
 
+const struct opt rows_batch_size[] = {
+    { .name = "batch-bytes",
+      .type = OPT_STRING,
+      .offset = FIELD(batch_bytes),
+      .group = OPT_GROUP_JOB,
+      .arg = "MIN..MAX",
+      .help = "size of a batch: 10GB..1TB",
+      .doc =
+          "How large batches are. A batch ends with a directory as soon as it has MIN bytes (or "
+          "the "
+          "entries of --batch-objects), so that whole directories stay together and small ones are "
+          "merged; at MAX it ends anywhere. One number is MIN, and MAX is twice that. Default: "
+          "10GB..1TB." },
+    { .name = "batch-objects",
+      .type = OPT_COUNT,
+      .offset = FIELD(batch_objects),
+      .fallback = "50000",
+      .min = 1,
+      .max = 65000,
+      .group = OPT_GROUP_JOB,
+      .arg = "N",
+      .help = "entries of a batch, after which it ends with a directory",
+      .doc = "A batch ends with a directory as soon as it has N entries; at 65,535 it ends "
+             "anywhere. The "
+             "first batches are smaller, so that the transfer starts early." },
+    { 0 },
+};
+
+const struct opt rows_export[] = {
+    { .name = "export",
+      .type = OPT_STRING,
+      .offset = FIELD(export),
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .arg = "FILE",
+      .help = "write the batches as batch.json",
+      .doc =
+          "Write the batches of the plan as JSON: the paths that are completed, queued and failed, "
+          "whole directories where that can be. '-' is standard output." },
+    { 0 },
+};
+
 const struct opt rows_repeat[] = {
     { .name = "repeat",
       .type = OPT_FLAG,

@@ -71,6 +71,9 @@ struct settings {
     /* the job and its means */
     const char *job;              /* NULL = named from source and destination */
     uint64_t max_batches;         /* 0 = all */
+    const char *batch_bytes;      /* --batch-bytes, NULL = not given */
+    uint64_t batch_objects;       /* --batch-objects */
+    const char *export;           /* NULL = not given */
     const char *until;            /* NULL = not given */
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */

@@ -7,12 +7,8 @@
 
 #include <sys/stat.h>
 
-/* A batch ends where the directory changes once it has this much, and in any case at the second
- * limit. The first batches are small, so that the transfer starts soon after the crawl. */
+/* The first batches are small, so that the transfer starts soon after the crawl. */
 #define BATCH_FIRST_ENTRIES 1000u
-#define BATCH_ENTRIES 50000u
-#define BATCH_BYTES (UINT64_C(10) * 1000 * 1000 * 1000)
-#define BATCH_BYTES_MAX (UINT64_C(1000) * 1000 * 1000 * 1000)
 #define TELL_EVERY 1024u
 
 struct planner {
@@ -320,14 +316,17 @@ static bool batch_ends(const struct planner *planner, const char *key)
      * behind the last key of a segment must not lose the second. */
     if (sum->entries < SEGMENT_ENTRIES_MAX && strcmp(key, last) == 0)
         return false;
-    if (sum->entries >= SEGMENT_ENTRIES_MAX - 1 || sum->objects_bytes >= BATCH_BYTES_MAX)
+    const struct job_spec *spec = planner->options->spec;
+    if (sum->entries >= SEGMENT_ENTRIES_MAX - 1 ||
+        sum->entries >= 2 * (uint64_t)spec->batch_objects ||
+        sum->objects_bytes >= spec->batch_max_bytes)
         return true;
     uint64_t enough = BATCH_FIRST_ENTRIES;
-    for (uint32_t i = 1; i < planner->writer.number && enough < BATCH_ENTRIES; i++)
+    for (uint32_t i = 1; i < planner->writer.number && enough < spec->batch_objects; i++)
         enough *= 4;
-    if (enough > BATCH_ENTRIES)
-        enough = BATCH_ENTRIES;
-    if (sum->entries < enough && sum->objects_bytes < BATCH_BYTES)
+    if (enough > spec->batch_objects)
+        enough = spec->batch_objects;
+    if (sum->entries < enough && sum->objects_bytes < spec->batch_min_bytes)
         return false;
     const size_t last_dir = directory_len(last, planner->last_key.len);
     return directory_len(key, strlen(key)) != last_dir || strncmp(key, last, last_dir) != 0;
