@@ -21,6 +21,13 @@ struct list {
     struct buf told;   /* the directory told last: what lies in it is told */
 };
 
+static bool begins_with(const char *name, size_t len, const char *component)
+{
+    const size_t component_len = strlen(component);
+    return len >= component_len && memcmp(name, component, component_len) == 0 &&
+           (len == component_len || name[component_len] == '/');
+}
+
 /* Where an entry is: below the only source, or below the one that it begins with. */
 static void path_of(struct list *list, const char *name, size_t len)
 {
@@ -31,9 +38,7 @@ static void path_of(struct list *list, const char *name, size_t len)
     } else {
         for (size_t i = 0; i < spec->source_count; i++) {
             const char *slash = strrchr(spec->sources[i], '/');
-            const size_t base_len = strlen(slash + 1);
-            if (strncmp(name, slash + 1, base_len) == 0 &&
-                (name[base_len] == '/' || name[base_len] == '\0')) {
+            if (begins_with(name, len, slash + 1)) {
                 buf_add(&list->path, spec->sources[i], (size_t)(slash - spec->sources[i]));
                 break;
             }
