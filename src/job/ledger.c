@@ -225,7 +225,7 @@ static void forget_upload(struct ledger_segment *segment, uint32_t ordinal)
 static void take_record(struct ledger *ledger, uint32_t process,
                         const struct journal_record *record)
 {
-    if (record->kind == JOURNAL_START || is_sealed_locked(ledger, record->segment))
+    if (record->segment == 0 || is_sealed_locked(ledger, record->segment))
         return;
     struct ledger_segment *segment = find_or_add_locked(ledger, record->segment);
     if (record->kind == JOURNAL_RESULTS) {
@@ -377,6 +377,7 @@ static int take_batch(struct ledger *ledger, struct ledger_batch *batch, struct 
         struct result *result = &batch->results[i];
         const size_t start = ledger->scratch.len;
         result_encode(&ledger->scratch, result);
+        journal_add_slow(&ledger->journal, batch->segment, result->ordinal, result->span_ns);
         enter_locked(ledger, segment, result);
         segment->at[result->ordinal] = (uint32_t)segment->encoded.len;
         buf_add(&segment->encoded, ledger->scratch.data + start, ledger->scratch.len - start);
@@ -417,6 +418,7 @@ static int take_message(struct ledger *ledger, struct message *message, struct e
 
 static int flush(struct ledger *ledger, bool sync, struct err *err)
 {
+    journal_add_time(&ledger->journal, clock_now_ns());
     if (journal_flush(&ledger->journal, sync, err) < 0)
         return -1;
     if (sync) {

@@ -48,6 +48,7 @@ struct large {
     uint32_t part_count, next_part, parts_left;
     uint32_t in_flight;
     uint32_t attempts;
+    int64_t begun_ns; /* by this process */
     atomic_uint retries;
     bool resumed;   /* the temporary file has parts of an earlier process */
     struct err err; /* the first failure: no more parts are handed out */
