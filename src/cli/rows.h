@@ -17,6 +17,10 @@ extern const struct opt rows_compare[];   /* --checksum */
 extern const struct opt rows_digest[];    /* --digest */
 extern const struct opt rows_check[];     /* --deep --download --missing */
 extern const struct opt rows_job[];       /* --job */
+extern const struct opt rows_detach[];    /* --detach */
+extern const struct opt rows_wait[];      /* --wait: stop */
+extern const struct opt rows_watch[];     /* --watch: status */
+extern const struct opt rows_output[];    /* -o: report */
 extern const struct opt rows_batches[];   /* --max-batches */
 extern const struct opt rows_transfer[];  /* --transfers --memory --bwlimit --tpslimit --retries */
 extern const struct opt rows_network[];   /* --stall-timeout */

@@ -70,6 +70,8 @@ struct settings {
     /* the job and its means */
     const char *job;              /* NULL = named from source and destination */
     uint64_t max_batches;         /* 0 = all */
+    bool detach;                  /* go on in the background */
+    uint64_t wait_s;              /* stop: until they are gone */
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */
     uint64_t retries;             /* tries after the first */
@@ -87,6 +89,8 @@ struct settings {
     bool quiet;
     uint64_t verbose; /* how often it was given */
     bool long_format;
+    bool watch;         /* status: again and again */
+    const char *output; /* report: NULL = not given */
 
     /* help */
     bool help;
