@@ -14,10 +14,12 @@
 #define HARDER_NS                                                                                  \
     (3 * NS_PER_S) /* a run ends within two seconds, unless it ignores the first signal */
 
-/* Looked at again right before: a number that is another process's by now gets no signal. */
+/* One that released its claim ends by itself. Looked at again right before: a number that is
+ * another process's by now gets no signal. */
 static int signal_one(const struct claim_owner *owner, int number, struct err *err)
 {
-    if (!claim_owner_lives_here(owner) || kill((pid_t)owner->pid, number) == 0 || errno == ESRCH)
+    if (owner->released || !claim_owner_lives_here(owner) || kill((pid_t)owner->pid, number) == 0 ||
+        errno == ESRCH)
         return 0;
     return err_sys(err, ERR_DENIED, "stop process %ld", owner->pid);
 }

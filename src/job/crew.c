@@ -58,8 +58,8 @@ static void look_at(struct crew *crew, int dir_fd, const char *name)
         return;
     struct claim_owner owner;
     parse(&owner, text.data);
-    if (owner.pid <= 0 || owner.released || !claim_owner_lives_here(&owner) ||
-        is_known(crew, &owner) || crew->count == CREW_MAX)
+    if (owner.pid <= 0 || !claim_owner_lives_here(&owner) || is_known(crew, &owner) ||
+        crew->count == CREW_MAX)
         return;
     crew->here = mem_resize(crew->here, (crew->count + 1) * sizeof *crew->here);
     crew->here[crew->count++] = owner;

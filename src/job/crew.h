@@ -11,7 +11,8 @@
 #define CREW_MAX 1024u
 
 struct crew {
-    struct claim_owner *here; /* living processes of this host */
+    struct claim_owner *here; /* living processes of this host; one that released its claim is
+                               * about to end */
     size_t count;
     struct claim_owner elsewhere; /* who had the job last, on another host, and did not say that it
                                    * ended; number 0: nobody */

@@ -40,7 +40,7 @@ static void test_nobody_without_claims(void **state)
     crew_done(&crew);
 }
 
-static void test_a_living_owner_is_found_once_and_gone_when_it_releases(void **state)
+static void test_a_living_owner_is_found_once_until_its_process_is_gone(void **state)
 {
     (void)state;
     const struct job job = { .dir_fd = scratch.fd };
@@ -59,7 +59,8 @@ static void test_a_living_owner_is_found_once_and_gone_when_it_releases(void **s
     unlinkat(scratch.fd, "claims/.host-1-1", 0);
     claim_release(&claim);
     assert_int_equal(crew_read(&crew, &job, &err), 0);
-    assert_int_equal(crew.count, 0);
+    assert_int_equal(crew.count, 1);
+    assert_true(crew.here[0].released);
     crew_done(&crew);
 }
 
@@ -87,7 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_nobody_without_claims),
-        CASE(test_a_living_owner_is_found_once_and_gone_when_it_releases),
+        CASE(test_a_living_owner_is_found_once_until_its_process_is_gone),
         CASE(test_the_dead_and_those_elsewhere_are_not_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
