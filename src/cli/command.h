@@ -39,6 +39,7 @@ extern const struct command cmd_ls;
 extern const struct command cmd_mb;
 extern const struct command cmd_plan;
 extern const struct command cmd_put;
+extern const struct command cmd_report;
 extern const struct command cmd_rm;
 extern const struct command cmd_run;
 extern const struct command cmd_status;

@@ -12,6 +12,15 @@ struct upload {
     uint32_t segment, ordinal;
     uint64_t bytes; /* of its parts so far */
 };
+/* Bytes of an entry that took long, to be spread over the time that it took. */
+struct slow {
+    uint32_t segment, ordinal;
+    int64_t span_ns;
+    uint64_t bytes;
+    bool settled; /* its result came; it waits for its time */
+};
+#define SLOW_MAX 1024u /* beyond them within a second, the others count where they end */
+
 struct reading {
     struct history *history;
     struct history_run *run;
@@ -19,6 +28,8 @@ struct reading {
     size_t upload_count;
     int64_t since_ns; /* what follows came after this */
     struct history_bin since;
+    struct slow slow[SLOW_MAX];
+    size_t slow_count;
 };
 
 typedef void (*take_fn)(struct reading *reading, const struct journal_record *record);
@@ -135,10 +146,31 @@ static void deposit(struct history *history, const struct history_bin *what, int
     }
 }
 
+static void deposit_slow(struct reading *reading, int64_t time_ns)
+{
+    const struct history *history = reading->history;
+    size_t kept = 0;
+    for (size_t i = 0; i < reading->slow_count; i++) {
+        const struct slow slow = reading->slow[i];
+        if (!slow.settled) {
+            reading->slow[kept++] = slow;
+            continue;
+        }
+        const struct history_bin what = { .moved_bytes = (double)slow.bytes };
+        const int64_t start_ns = reading->run->start_ns;
+        const int64_t from_ns =
+            time_ns - start_ns > slow.span_ns ? time_ns - slow.span_ns : start_ns;
+        deposit(reading->history, &what, history_worked_at(history, from_ns),
+                history_worked_at(history, time_ns));
+    }
+    reading->slow_count = kept;
+}
+
 static void deposit_since(struct reading *reading, int64_t time_ns)
 {
     if (time_ns < reading->since_ns)
         time_ns = reading->since_ns;
+    deposit_slow(reading, time_ns);
     if (reading->since.moved_bytes > 0 || reading->since.settled > 0)
         deposit(reading->history, &reading->since,
                 history_worked_at(reading->history, reading->since_ns),
@@ -193,6 +225,27 @@ static void take_begin(struct reading *reading, const struct journal_record *rec
         (struct upload){ .segment = record->segment, .ordinal = record->first };
 }
 
+static struct slow *find_slow(struct reading *reading, uint32_t segment, uint32_t ordinal)
+{
+    for (size_t i = reading->slow_count; i > 0; i--)
+        if (reading->slow[i - 1].segment == segment && reading->slow[i - 1].ordinal == ordinal)
+            return &reading->slow[i - 1];
+    return NULL;
+}
+
+/* Bytes that were not counted as parts. */
+static void add_whole(struct reading *reading, uint32_t segment, uint32_t ordinal, uint64_t bytes)
+{
+    struct slow *slow = find_slow(reading, segment, ordinal);
+    if (slow == NULL) {
+        add_moved(reading, bytes);
+        return;
+    }
+    slow->settled = true;
+    slow->bytes = bytes;
+    reading->run->moved_bytes += bytes;
+}
+
 static void take_results(struct reading *reading, const struct journal_record *record)
 {
     struct view view = record->results;
@@ -205,15 +258,20 @@ static void take_results(struct reading *reading, const struct journal_record *r
         reading->since.settled++;
         const bool moved = result.status == RESULT_DONE || result.status == RESULT_REPLACED;
         if (moved && result.size_bytes > before)
-            add_moved(reading, result.size_bytes - before);
+            add_whole(reading, record->segment, result.ordinal, result.size_bytes - before);
         result_done(&result);
     }
 }
 
 /* Longest first; beyond HISTORY_SLOW the quickest of them falls out. */
-static void take_slow(struct history *history, const struct journal_record *record)
+static void take_slow(struct reading *reading, const struct journal_record *record)
 {
+    struct history *history = reading->history;
     uint32_t at = history->slow_count;
+    if (reading->slow_count < SLOW_MAX)
+        reading->slow[reading->slow_count++] = (struct slow){ .segment = record->segment,
+                                                              .ordinal = record->first,
+                                                              .span_ns = record->span_ns };
     history->slow_total++;
     while (at > 0 && history->slow[at - 1].span_ns < record->span_ns)
         at--;
@@ -247,7 +305,7 @@ static void take_record(struct reading *reading, const struct journal_record *re
         (void)end_upload(reading, record->segment, record->first);
         break;
     case JOURNAL_SLOW:
-        take_slow(reading->history, record);
+        take_slow(reading, record);
         break;
     case JOURNAL_START:
     case JOURNAL_INTENT:
@@ -271,6 +329,7 @@ static int read_all(struct reading *reading, const struct generation *generation
     for (size_t i = 0; i < history->run_count; i++) {
         reading->run = &history->runs[i];
         reading->since_ns = reading->run->start_ns;
+        reading->slow_count = 0;
         if (read_journal(reading, generation, take_record, err) < 0)
             return -1;
         deposit_since(reading, reading->run->end_ns);
@@ -292,9 +351,11 @@ int history_read(struct history *ret_history, const struct generation *generatio
     for (size_t i = 0; i < count; i++)
         ret_history->runs[i].process = processes[i];
     mem_release(processes);
-    struct reading reading = { .history = ret_history };
-    const int result = read_all(&reading, generation, err);
-    mem_release(reading.uploads);
+    struct reading *reading = mem_alloc(sizeof *reading);
+    reading->history = ret_history;
+    const int result = read_all(reading, generation, err);
+    mem_release(reading->uploads);
+    mem_release(reading);
     if (result < 0)
         history_done(ret_history);
     return result;
