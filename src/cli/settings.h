@@ -70,7 +70,6 @@ struct settings {
     /* the job and its means */
     const char *job;              /* NULL = named from source and destination */
     uint64_t max_batches;         /* 0 = all */
-    bool detach;                  /* go on in the background */
     uint64_t wait_s;              /* stop: until they are gone */
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */
@@ -87,14 +86,14 @@ struct settings {
     enum setting_switch progress;
     bool json;
     bool quiet;
-    uint64_t verbose; /* how often it was given */
     bool long_format;
-    bool watch;         /* status: again and again */
-    const char *output; /* report: NULL = not given */
+    bool watch;       /* status: again and again */
+    bool detach;      /* go on in the background */
+    bool help;        /* only tell what the verb does */
+    uint64_t verbose; /* how often it was given */
 
-    /* help */
-    bool help;
-    const char *man;        /* NULL = not given */
+    const char *output;     /* report: NULL = not given */
+    const char *man;        /* help: the same */
     const char *completion; /* "bash", "zsh", "fish" or NULL */
 };
 
