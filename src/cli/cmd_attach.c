@@ -10,6 +10,7 @@
 #include "cli/watch.h"
 #include "job/crew.h"
 #include "job/outcome.h"
+#include "job/status.h"
 
 static void tell(const struct settings *settings, const char *text)
 {
@@ -17,6 +18,19 @@ static void tell(const struct settings *settings, const char *text)
     say_escape(&line, text);
     if (!settings->quiet)
         fprintf(stderr, "%s\n", buf_text(&line));
+}
+
+/* Several may have worked on it, and the one whose word is there last was not the lead: then the
+ * job itself tells. */
+static int tell_state(const struct settings *settings, const struct job *job)
+{
+    struct status status;
+    struct err unknown = { 0 };
+    if (status_read(&status, job, &unknown) < 0 ||
+        (status.state != STATUS_FINISHED && status.state != STATUS_FAILURES))
+        return -1;
+    tell(settings, status_state_name(status.state));
+    return status.state == STATUS_FINISHED ? EXIT_DONE : EXIT_SOME_FAILED;
 }
 
 /* How the run ended that had the job last; ERR_LOCAL when it did not say so. */
@@ -27,6 +41,9 @@ static int tell_outcome(const struct settings *settings, const struct job *job,
     struct err why = { 0 };
     if (outcome_read(&outcome, job, &why) < 0 || outcome.pid != owner->pid ||
         strcmp(outcome.host, owner->host) != 0) {
+        const int exit_status = tell_state(settings, job);
+        if (exit_status >= 0)
+            return exit_status;
         err_set(err, ERR_LOCAL, "the last run did not say how it ended: process %ld on host '%s'",
                 owner->pid, owner->host);
         return err_hint(err, "go on with 'lade run %.80s'", job->path);

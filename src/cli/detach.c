@@ -90,7 +90,7 @@ static int wait_for_begin(struct detach *detach, int fd, const struct job *job, 
 
 int detach_start(struct detach *detach, const struct job *job, struct err *err)
 {
-    *detach = DETACH_NONE;
+    *detach = (struct detach)DETACH_NONE;
     int ends[2];
     SCOPED_FD int log_fd = open_log(job, err);
     if (log_fd < 0)
@@ -125,7 +125,7 @@ void detach_begun(struct detach *detach)
 
 void detach_failed(struct detach *detach, const struct err *err)
 {
-    if (!detach->is_child)
+    if (detach->to_parent < 0)
         return;
     tell(detach, err);
     _exit(err_trait(err->kind)->exit_status);

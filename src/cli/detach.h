@@ -15,12 +15,15 @@ struct detach {
     long pid;      /* of the child, once it began; the parent's */
     bool is_child;
 };
-#define DETACH_NONE ((struct detach){ .to_parent = -1 })
+#define DETACH_NONE                                                                                \
+    {                                                                                              \
+        .to_parent = -1                                                                            \
+    }
 
 /* Returns in both: in the child (is_child) at once, in the parent when the child called
  * detach_begun() or detach_failed(), whose error it returns. */
 CHECKED int detach_start(struct detach *detach, const struct job *job, struct err *err);
 /* Tell the parent that the work is under way. Nothing when not detached. */
 void detach_begun(struct detach *detach);
-/* Tell the parent why it is not, and end. Returns only when not detached. */
+/* Tell the parent why it is not, and end. Returns when there is none that waits. */
 void detach_failed(struct detach *detach, const struct err *err);

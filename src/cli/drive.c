@@ -25,6 +25,8 @@
 static volatile sig_atomic_t caught_signal;
 static volatile sig_atomic_t watching; /* watch() looks at caught_signal */
 static struct stop stop;
+static struct detach background = DETACH_NONE; /* of this process, however often it runs a job */
+static int64_t until_ns; /* of this process, however often it runs a job; 0: never */
 
 static void on_signal(int number)
 {
@@ -200,6 +202,11 @@ static int show_plan(const struct settings *settings, const struct job *job, str
     return 0;
 }
 
+bool drive_is_late(void)
+{
+    return until_ns != 0 && clock_now_ns() >= until_ns;
+}
+
 static struct run_options options_of(const struct settings *settings, const struct job_spec *spec,
                                      enum drive_what what)
 {
@@ -212,6 +219,8 @@ static struct run_options options_of(const struct settings *settings, const stru
         .bwlimit_bytes_per_s = settings->bwlimit_bytes_per_s,
         .requests_per_s = settings->requests_per_s,
         .max_batches = settings->max_batches,
+        .until_ns = until_ns,
+        .join = what == DRIVE_REST,
         .again = what != DRIVE_REST,
         .plan_only = what == DRIVE_PLAN,
         .spec = spec,
@@ -220,46 +229,45 @@ static struct run_options options_of(const struct settings *settings, const stru
 }
 
 static int drive_here(const struct settings *settings, struct job *job, const struct job_spec *spec,
-                      enum drive_what what, struct detach *detach, struct err *err)
+                      enum drive_what what, struct err *err)
 {
     catch_signals();
     const struct run_options options = options_of(settings, spec, what);
     struct drive drive = { .job = job, .started_ns = clock_now_ns() };
     if (run_start(&drive.run, job, &options, err) < 0) {
-        detach_failed(detach, err);
+        detach_failed(&background, err);
         return -1;
     }
-    detach_begun(detach);
-    drive.display =
-        display_start(settings, job, run_remark(drive.run), what == DRIVE_PLAN, detach->is_child);
-    const int status = watch(&drive, err);
+    detach_begun(&background);
+    drive.display = display_start(settings, job, run_remark(drive.run), what == DRIVE_PLAN,
+                                  background.is_child);
+    int status = watch(&drive, err);
     if (status < 0 && err->kind == ERR_LOCAL)
         err_hint(err, "when that is mended, run the same command to go on");
-    if (status < 0 && detach->is_child)
+    if (status < 0 && background.is_child) {
+        /* With its time; main says nothing of it then. */
         display_error(drive.display, err);
+        status = err_trait(err->kind)->exit_status;
+    }
     display_free(drive.display);
     return status;
-}
-
-/* Said to who started it: main tells nothing of a run that has a log. */
-static int detached(const struct settings *settings, const struct job *job,
-                    const struct detach *detach)
-{
-    display_detached(settings, job, detach->pid);
-    return EXIT_DONE;
 }
 
 int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
               enum drive_what what, struct err *err)
 {
-    struct detach detach = DETACH_NONE;
-    if (settings->detach && detach_start(&detach, job, err) < 0)
-        return -1;
-    if (settings->detach && !detach.is_child)
-        return detached(settings, job, &detach);
-    const int status = drive_here(settings, job, spec, what, &detach, err);
-    if (detach.is_child && status < 0)
-        return err_trait(err->kind)->exit_status; /* told in the log */
+    if (settings->until != NULL && until_ns == 0 &&
+        clock_parse_moment(&until_ns, settings->until, clock_now_ns(), err) < 0)
+        return err_at(err, "--until");
+    if (settings->detach && !background.is_child) {
+        if (detach_start(&background, job, err) < 0)
+            return -1;
+        if (!background.is_child) {
+            display_detached(settings, job, background.pid);
+            return EXIT_DONE;
+        }
+    }
+    const int status = drive_here(settings, job, spec, what, err);
     if (status == EXIT_DONE && what == DRIVE_PLAN && show_plan(settings, job, err) < 0)
         return -1;
     return status;

@@ -20,3 +20,5 @@ int drive_asked(const struct settings *settings, struct job_spec *spec, enum dri
 /* Run a job that exists; `spec` (may be NULL) is what is asked for now. */
 int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
               enum drive_what what, struct err *err);
+/* Is the moment of --until over? */
+bool drive_is_late(void);

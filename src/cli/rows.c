@@ -396,6 +396,31 @@ const struct opt rows_batches[] = {
       .help = "stop after N batches, 0 = do all",
       .doc = "Stop when this many batches are done. The exit status is 5 while there are batches "
              "left, and the same command goes on with them." },
+    { .name = "until",
+      .type = OPT_STRING,
+      .offset = FIELD(until),
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .arg = "TIME",
+      .help = "begin nothing any more from then on: 07:30, +2h",
+      .doc =
+          "Stop at this time: what is being moved then is finished, or its finished parts are "
+          "kept, "
+          "and nothing else is begun. The exit status is 5 while there is something left. A time "
+          "of day (07:30, the next one), a moment (2026-11-22T07:30, local time) or a span from "
+          "now on (90m, +2h)." },
+    { 0 },
+};
+
+const struct opt rows_repeat[] = {
+    { .name = "repeat",
+      .type = OPT_FLAG,
+      .offset = FIELD(repeat),
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .help = "with --max-batches: go on until nothing is left",
+      .doc = "Run again as long as batches are left after --max-batches of them, with a summary of "
+             "each round, instead of leaving with status 5." },
     { 0 },
 };
 

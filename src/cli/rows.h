@@ -22,6 +22,7 @@ extern const struct opt rows_wait[];      /* --wait: stop */
 extern const struct opt rows_watch[];     /* --watch: status */
 extern const struct opt rows_output[];    /* -o: report */
 extern const struct opt rows_batches[];   /* --max-batches */
+extern const struct opt rows_repeat[];    /* --repeat */
 extern const struct opt rows_transfer[];  /* --transfers --memory --bwlimit --tpslimit --retries */
 extern const struct opt rows_network[];   /* --stall-timeout */
 extern const struct opt rows_access[];    /* --endpoint-url --profile --region */

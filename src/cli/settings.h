@@ -54,6 +54,7 @@ struct settings {
     enum setting_links links;
     bool recursive;
     bool abort_uploads;
+    bool repeat;
     bool again;
 
     /* what is done with them */
@@ -71,6 +72,7 @@ struct settings {
     const char *job;              /* NULL = named from source and destination */
     uint64_t max_batches;         /* 0 = all */
     uint64_t wait_s;              /* stop: until they are gone */
+    const char *until;            /* NULL = not given */
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */
     uint64_t retries;             /* tries after the first */

@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/scope.h"
 
 #include <ctype.h>
@@ -15,6 +16,7 @@
 
 #define CLAIMS_DIR "claims"
 #define OWNER_MAX 512
+#define HELPER_PREFIX "with-" /* of the file of a process; the lead's has a name more */
 #define LOOK_NS (250 * NS_PER_MS)
 
 static void claim_name(uint32_t number, char text[24])
@@ -22,16 +24,18 @@ static void claim_name(uint32_t number, char text[24])
     snprintf(text, 24, "run.g%u", number);
 }
 
-static void read_boot_id(char boot[40])
+/* The kernel, and the pid namespace, since the pids of two containers are not comparable. */
+static void read_boot_id(char boot[64])
 {
     boot[0] = '\0';
     struct err ignored = { 0 };
     SCOPED_FD int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
+    struct stat st;
     char text[37] = "";
-    if (file_read_at(fd, 0, text, 36, &ignored) == 0)
-        memcpy(boot, text, sizeof text);
+    if (fd < 0 || file_read_at(fd, 0, text, 36, &ignored) < 0 ||
+        stat("/proc/self/ns/pid", &st) != 0)
+        return;
+    snprintf(boot, 64, "%s:%llu", text, (unsigned long long)st.st_ino);
 }
 
 /* Field 22 of /proc/PID/stat: when it started, in clock ticks since the boot. 0: there is no such.
@@ -61,7 +65,7 @@ static int parse_owner(struct claim_owner *owner, const char *text)
     unsigned long long beats = 0;
     int released = 0;
     if (sscanf(text,
-               "lade-claim 1\npid %ld\nstart %llu\nboot %39s\nhost %63s\nreleased %d\nbeats %llu",
+               "lade-claim 1\npid %ld\nstart %llu\nboot %63s\nhost %63s\nreleased %d\nbeats %llu",
                &owner->pid, &ticks, owner->boot, owner->host, &released, &beats) != 6)
         return -1;
     owner->start_ticks = ticks;
@@ -72,7 +76,7 @@ static int parse_owner(struct claim_owner *owner, const char *text)
 
 static int write_owner(const struct claim *claim, bool released, struct err *err)
 {
-    char boot[40];
+    char boot[64];
     char host[64] = "-";
     read_boot_id(boot);
     gethostname(host, sizeof host - 1);
@@ -88,12 +92,20 @@ static int write_owner(const struct claim *claim, bool released, struct err *err
     return 0;
 }
 
-static int highest_claim(int dir_fd, uint32_t *ret_number, struct err *err)
+static DIR *open_claims(int dir_fd, struct err *err)
 {
     const int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (dir == NULL)
-        return err_sys(err, ERR_LOCAL, "read the claims of the job");
+        err_sys(err, ERR_LOCAL, "read the claims of the job");
+    return dir;
+}
+
+static int highest_claim(int dir_fd, uint32_t *ret_number, struct err *err)
+{
+    DIR *dir = open_claims(dir_fd, err);
+    if (dir == NULL)
+        return -1;
     uint32_t highest = 0;
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (strncmp(entry->d_name, "run.g", 5) != 0 || !isdigit((unsigned char)entry->d_name[5]))
@@ -107,22 +119,29 @@ static int highest_claim(int dir_fd, uint32_t *ret_number, struct err *err)
     return 0;
 }
 
-static int read_owner(struct claim_owner *owner, int dir_fd, struct err *err)
+static int read_file(struct claim_owner *owner, int dir_fd, const char *name, uint32_t number,
+                     struct err *err)
 {
-    *owner = (struct claim_owner){ 0 };
-    if (highest_claim(dir_fd, &owner->number, err) < 0)
-        return -1;
-    if (owner->number == 0)
-        return 0;
-    char name[24];
-    claim_name(owner->number, name);
     SCOPED(buf) struct buf text = { 0 };
     if (file_read(dir_fd, name, OWNER_MAX, &text, err) < 0)
         return -1;
+    *owner = (struct claim_owner){ 0 };
     /* Torn or damaged: nobody whom we could name; the counter decides, and it stands still. */
     if (parse_owner(owner, buf_text(&text)) < 0)
-        *owner = (struct claim_owner){ .number = owner->number, .host = "?", .boot = "?" };
+        *owner = (struct claim_owner){ .host = "?", .boot = "?" };
+    owner->number = number;
     return 0;
+}
+
+static int read_owner(struct claim_owner *owner, int dir_fd, struct err *err)
+{
+    *owner = (struct claim_owner){ 0 };
+    uint32_t number = 0;
+    if (highest_claim(dir_fd, &number, err) < 0)
+        return -1;
+    char name[24];
+    claim_name(number, name);
+    return number == 0 ? 0 : read_file(owner, dir_fd, name, number, err);
 }
 
 int claim_read(struct claim_owner *ret_owner, int job_fd, struct err *err)
@@ -135,9 +154,52 @@ int claim_read(struct claim_owner *ret_owner, int job_fd, struct err *err)
     return read_owner(ret_owner, dir_fd, err);
 }
 
+/* Gone, so that nothing needs to be waited for. */
+static bool is_gone(const struct claim_owner *owner)
+{
+    return owner->number == 0 || owner->released ||
+           (claim_owner_is_local(owner) && !claim_owner_lives_here(owner));
+}
+
+int claim_read_all(struct claim_owner **ret_owners, size_t *ret_count, int job_fd, struct err *err)
+{
+    *ret_owners = NULL;
+    *ret_count = 0;
+    SCOPED_FD int dir_fd = openat(job_fd, CLAIMS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return 0;
+    DIR *dir = open_claims(dir_fd, err);
+    if (dir == NULL)
+        return -1;
+    struct claim_owner lead;
+    struct err ignored = { 0 };
+    if (read_owner(&lead, dir_fd, &ignored) < 0)
+        lead.number = 0;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        uint32_t number = UINT32_MAX;
+        char name[24];
+        claim_name(lead.number, name);
+        if (lead.number != 0 && strcmp(entry->d_name, name) == 0)
+            number = lead.number;
+        else if (strncmp(entry->d_name, HELPER_PREFIX, strlen(HELPER_PREFIX)) != 0)
+            continue;
+        struct claim_owner owner;
+        if (read_file(&owner, dir_fd, entry->d_name, number, &ignored) < 0) {
+            err_clear(&ignored); /* it left just now */
+            continue;
+        }
+        if (is_gone(&owner))
+            continue;
+        *ret_owners = mem_resize(*ret_owners, (*ret_count + 1) * sizeof **ret_owners);
+        (*ret_owners)[(*ret_count)++] = owner;
+    }
+    closedir(dir);
+    return 0;
+}
+
 bool claim_owner_is_local(const struct claim_owner *owner)
 {
-    char boot[40];
+    char boot[64];
     read_boot_id(boot);
     return boot[0] != '\0' && strcmp(boot, owner->boot) == 0;
 }
@@ -148,87 +210,161 @@ bool claim_owner_lives_here(const struct claim_owner *owner)
            process_start_ticks(owner->pid) == owner->start_ticks;
 }
 
-/* 0 when the claim is free to be followed by ours. */
-static int wait_until_stale(int dir_fd, const struct claim_owner *owner, const struct stop *stop,
-                            struct err *err)
+/* ---- whose counter stands still ---- */
+
+static bool is_same(const struct claim_seen *seen, const struct claim_owner *owner)
 {
-    if (owner->number == 0 || owner->released)
-        return 0;
-    if (claim_owner_is_local(owner) && !claim_owner_lives_here(owner))
-        return 0;
-    const int64_t start_ns = clock_monotonic_ns();
-    while (!claim_owner_is_local(owner) && clock_monotonic_ns() - start_ns < CLAIM_EXPIRY_NS) {
-        if (stop_sleep(stop, LOOK_NS, err) < 0)
-            return -1;
-        struct claim_owner now;
-        if (read_owner(&now, dir_fd, err) < 0)
-            return -1;
-        if (now.number != owner->number || now.beats != owner->beats)
-            break;
-        if (now.released || clock_monotonic_ns() - start_ns + LOOK_NS >= CLAIM_EXPIRY_NS)
-            return 0;
+    return seen->pid == owner->pid && seen->start_ticks == owner->start_ticks &&
+           strcmp(seen->boot, owner->boot) == 0;
+}
+
+/* Has the counter stood still for too long? The first look only begins to count. */
+static bool has_expired(struct claim *claim, const struct claim_owner *owner)
+{
+    const int64_t now_ns = clock_monotonic_ns();
+    struct claim_seen *seen = NULL;
+    for (uint32_t i = 0; seen == NULL && i < claim->seen_count; i++)
+        if (is_same(&claim->seen[i], owner))
+            seen = &claim->seen[i];
+    if (seen != NULL && seen->beats == owner->beats)
+        return now_ns - seen->moved_ns >= CLAIM_EXPIRY_NS;
+    if (seen == NULL) {
+        /* Too many at once: the one that moved longest ago is looked at anew. */
+        seen = &claim->seen[0];
+        for (uint32_t i = 1; i < claim->seen_count; i++)
+            if (claim->seen[i].moved_ns < seen->moved_ns)
+                seen = &claim->seen[i];
+        if (claim->seen_count < CLAIM_SEEN_MAX)
+            seen = &claim->seen[claim->seen_count++];
     }
-    err_set(err, ERR_CONFIG, "another lade works on this job: process %ld on host '%s'", owner->pid,
-            owner->host);
-    return err_hint(err, "look at it with 'lade status', or give this one its own --job");
+    *seen = (struct claim_seen){ .pid = owner->pid,
+                                 .start_ticks = owner->start_ticks,
+                                 .beats = owner->beats,
+                                 .moved_ns = now_ns };
+    memcpy(seen->boot, owner->boot, sizeof seen->boot);
+    return false;
 }
 
-static int make_file(struct claim *claim, char name[64], struct err *err)
+static bool is_stale(struct claim *claim, const struct claim_owner *owner)
 {
-    char host[32] = "";
-    gethostname(host, sizeof host - 1);
-    for (char *c = host; *c != '\0'; c++)
-        if (!isalnum((unsigned char)*c) && *c != '-')
-            *c = '_';
-    snprintf(name, 64, ".%s-%ld-%llx", host, (long)getpid(), (unsigned long long)clock_now_ns());
-    claim->fd = openat(claim->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (claim->fd < 0)
-        return err_sys(err, ERR_LOCAL, "make a claim on the job");
-    return write_owner(claim, false, err);
+    return is_gone(owner) || has_expired(claim, owner);
 }
 
-/* link() may have worked although its answer was lost (NFS): the count of links tells. */
-static int link_claim(struct claim *claim, const char *unique, struct err *err)
-{
-    char name[24];
-    struct stat st;
-    claim_name(claim->number, name);
-    const int linked = linkat(claim->dir_fd, unique, claim->dir_fd, name, 0);
-    const int sys = errno;
-    if (fstat(claim->fd, &st) == 0 && st.st_nlink == 2)
-        return 0;
-    errno = linked < 0 ? sys : EIO;
-    if (errno == EEXIST)
-        return err_set(err, ERR_CONFIG, "another lade took this job just now");
-    return err_sys(err, ERR_LOCAL, "claim the job");
-}
+/* ---- taking ---- */
 
-static int take(struct claim *claim, const struct stop *stop, struct err *err)
+static int open_dir(struct claim *claim, int job_fd, struct err *err)
 {
-    struct claim_owner owner;
-    if (read_owner(&owner, claim->dir_fd, err) < 0 ||
-        wait_until_stale(claim->dir_fd, &owner, stop, err) < 0)
-        return -1;
-    claim->number = owner.number + 1;
-    char unique[64];
-    if (make_file(claim, unique, err) < 0)
-        return -1;
-    const int result = link_claim(claim, unique, err);
-    unlinkat(claim->dir_fd, unique, 0);
-    return result;
-}
-
-int claim_take(struct claim *claim, int job_fd, const struct stop *stop, struct err *err)
-{
-    *claim = (struct claim){ .fd = -1, .dir_fd = -1 };
     if (mkdirat(job_fd, CLAIMS_DIR, 0777) < 0 && errno != EEXIST)
         return err_sys(err, ERR_LOCAL, "make '%s' in the job directory", CLAIMS_DIR);
     claim->dir_fd = openat(job_fd, CLAIMS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (claim->dir_fd < 0)
         return err_sys(err, ERR_LOCAL, "open '%s' in the job directory", CLAIMS_DIR);
-    if (take(claim, stop, err) == 0)
+    return 0;
+}
+
+static int make_file(struct claim *claim, struct err *err)
+{
+    char host[24] = "";
+    gethostname(host, sizeof host - 1);
+    for (char *c = host; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c) && *c != '-')
+            *c = '_';
+    char hidden[sizeof claim->name];
+    snprintf(claim->name, sizeof claim->name, HELPER_PREFIX "%s-%ld-%llx", host, (long)getpid(),
+             (unsigned long long)clock_now_ns());
+    snprintf(hidden, sizeof hidden, ".%.60s", claim->name);
+    claim->fd = openat(claim->dir_fd, hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    struct stat st;
+    if (claim->fd < 0 || fstat(claim->fd, &st) != 0)
+        return err_sys(err, ERR_LOCAL, "make a claim on the job");
+    claim->inode = st.st_ino;
+    /* Seen only with its content. */
+    if (write_owner(claim, false, err) < 0)
+        return -1;
+    if (renameat(claim->dir_fd, hidden, claim->dir_fd, claim->name) < 0)
+        return err_sys(err, ERR_LOCAL, "make a claim on the job");
+    return 0;
+}
+
+int claim_join(struct claim *claim, int job_fd, struct err *err)
+{
+    *claim = (struct claim){ .fd = -1, .dir_fd = -1 };
+    lock_init(&claim->lock);
+    if (open_dir(claim, job_fd, err) == 0 && make_file(claim, err) == 0)
         return 0;
-    claim->number = 0;
+    claim_release(claim);
+    return -1;
+}
+
+/* A link to our file: 1 when it is there, 0 when somebody else's is. link() may have worked
+ * although its answer was lost (NFS): whose file the name is tells. */
+static int link_claim(const struct claim *claim, int dir_fd, const char *name, struct err *err)
+{
+    struct stat st;
+    char lead[24];
+    claim_name(claim->number, lead);
+    const int linked =
+        linkat(claim->dir_fd, claim->number != 0 ? lead : claim->name, dir_fd, name, 0);
+    const int sys = errno;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return st.st_ino == claim->inode;
+    errno = linked < 0 && sys != EEXIST ? sys : EIO;
+    return err_sys(err, ERR_LOCAL, "claim '%s'", name);
+}
+
+int claim_lead(struct claim *claim, struct claim_owner *ret_owner, struct err *err)
+{
+    SCOPED_LOCK(&claim->lock);
+    struct claim_owner owner;
+    if (read_owner(&owner, claim->dir_fd, err) < 0)
+        return -1;
+    if (ret_owner != NULL)
+        *ret_owner = owner;
+    if (!is_stale(claim, &owner))
+        return 0;
+    char name[24];
+    claim_name(owner.number + 1, name);
+    const int won = link_claim(claim, claim->dir_fd, name, err);
+    if (won == 1) {
+        claim->number = owner.number + 1;
+        unlinkat(claim->dir_fd, claim->name, 0);
+        claim->name[0] = '\0';
+    } else if (won == 0 && ret_owner != NULL) {
+        return read_owner(ret_owner, claim->dir_fd, err);
+    }
+    return won;
+}
+
+int claim_take(struct claim *claim, int job_fd, const struct stop *stop, struct err *err)
+{
+    if (claim_join(claim, job_fd, err) < 0)
+        return -1;
+    struct claim_owner first = { 0 };
+    struct claim_owner owner;
+    int result = 0;
+    for (;;) {
+        result = claim_lead(claim, &owner, err);
+        if (result != 0)
+            break;
+        /* Alive here, or seen to be alive elsewhere. */
+        if (claim_owner_is_local(&owner) ||
+            (first.number != 0 && (first.number != owner.number || first.beats != owner.beats)))
+            break;
+        first = owner;
+        if (stop_sleep(stop, LOOK_NS, err) < 0) {
+            result = -1;
+            break;
+        }
+    }
+    if (result == 1)
+        return 0;
+    if (result == 0) {
+        err_set(err, ERR_CONFIG, "another lade works on this job: process %ld on host '%s'",
+                owner.pid, owner.host);
+        err_hint(err,
+                 "help it with 'lade run JOB', look at it with 'lade status', or give this one "
+                 "its own --job");
+    }
     claim_release(claim);
     return -1;
 }
@@ -239,9 +375,18 @@ int claim_beat(struct claim *claim, struct err *err)
     return write_owner(claim, false, err);
 }
 
-int claim_check(const struct claim *claim, struct err *err)
+bool claim_leads(struct claim *claim)
 {
+    SCOPED_LOCK(&claim->lock);
+    return claim->number != 0;
+}
+
+int claim_check(struct claim *claim, struct err *err)
+{
+    SCOPED_LOCK(&claim->lock);
     uint32_t highest = 0;
+    if (claim->number == 0)
+        return 0;
     if (highest_claim(claim->dir_fd, &highest, err) < 0)
         return -1;
     if (highest == claim->number)
@@ -255,11 +400,71 @@ void claim_release(struct claim *claim)
 {
     struct err ignored = { 0 }; /* unreleased, it is stale as soon as this process is gone */
     if (claim->fd >= 0) {
-        if (claim->number != 0)
-            (void)!write_owner(claim, true, &ignored);
+        (void)!write_owner(claim, true, &ignored);
         close(claim->fd);
     }
-    if (claim->dir_fd >= 0)
+    if (claim->dir_fd >= 0) {
+        if (claim->name[0] != '\0')
+            unlinkat(claim->dir_fd, claim->name, 0);
         close(claim->dir_fd);
+    }
     claim->fd = claim->dir_fd = -1;
+    claim->number = 0;
+}
+
+/* ---- batches ---- */
+
+static void batch_name(uint32_t batch, uint32_t number, char text[32])
+{
+    snprintf(text, 32, "%06u.g%u", batch, number);
+}
+
+int claim_batch(struct claim *claim, int dir_fd, uint32_t batch, uint32_t *ret_number,
+                struct err *err)
+{
+    SCOPED_LOCK(&claim->lock);
+    char name[32];
+    struct stat st;
+    uint64_t inode = 0; /* of the highest */
+    *ret_number = 1;
+    for (batch_name(batch, 1, name); fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+         batch_name(batch, *ret_number, name)) {
+        inode = st.st_ino;
+        ++*ret_number;
+    }
+    if (*ret_number > 1) {
+        if (inode == claim->inode) {
+            --*ret_number;
+            return 1;
+        }
+        struct claim_owner owner;
+        struct err gone = { 0 };
+        batch_name(batch, *ret_number - 1, name);
+        /* Deleted just now: it is sealed, which whoever wins looks for. */
+        if (read_file(&owner, dir_fd, name, *ret_number - 1, &gone) == 0 &&
+            !is_stale(claim, &owner))
+            return 0;
+        batch_name(batch, *ret_number, name);
+    }
+    return link_claim(claim, dir_fd, name, err);
+}
+
+bool claim_batch_holds(int dir_fd, uint32_t batch, uint32_t number)
+{
+    char name[32];
+    batch_name(batch, number + 1, name);
+    return faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
+void claim_batch_done(int dir_fd, uint32_t batch)
+{
+    char name[32];
+    uint32_t count = 0;
+    do
+        batch_name(batch, ++count, name);
+    while (faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+    for (uint32_t number = 1; number < count; number++) {
+        batch_name(batch, number, name);
+        unlinkat(dir_fd, name, 0);
+    }
 }

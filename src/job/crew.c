@@ -42,11 +42,15 @@ static void parse(struct claim_owner *owner, char *text)
     }
 }
 
-static bool is_known(const struct crew *crew, const struct claim_owner *owner)
+/* A process that runs a job again and again has a claim for each time. */
+static bool is_known(struct crew *crew, const struct claim_owner *owner)
 {
-    for (size_t i = 0; i < crew->count; i++)
-        if (crew->here[i].pid == owner->pid)
-            return true;
+    for (size_t i = 0; i < crew->count; i++) {
+        if (crew->here[i].pid != owner->pid)
+            continue;
+        crew->here[i].released = crew->here[i].released && owner->released;
+        return true;
+    }
     return false;
 }
 

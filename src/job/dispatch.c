@@ -8,6 +8,7 @@
 #define OPEN_SEGMENTS_MAX 16u
 #define LOOK_NS                                                                                    \
     (20 * NS_PER_MS) /* how often a waiting worker looks for new segments and the stop */
+#define FOREIGN_NS (250 * NS_PER_MS) /* the same for what other processes have */
 
 void dispatch_init(struct run *run)
 {
@@ -22,6 +23,7 @@ void dispatch_done(struct run *run)
     large_free_all(run);
     segment_done(&dispatch->segment);
     mem_free(dispatch->open);
+    mem_free(dispatch->foreign);
     buf_done(&dispatch->entry_name);
     lock_done(&dispatch->lock);
     cond_done(&dispatch->changed);
@@ -154,6 +156,7 @@ static int take_entries_locked(struct run *run, struct work *work, struct err *e
     uint64_t bytes = 0;
     work->kind = WORK_ENTRIES;
     work->segment = dispatch->segment.number;
+    work->is_again = dispatch->is_again;
     work->count = 0;
     buf_clear(&work->names);
     while (work->count < dispatch->entries_max && bytes < RUN_BYTES) {
@@ -181,54 +184,158 @@ static int take_entries_locked(struct run *run, struct work *work, struct err *e
     return work->count != 0;
 }
 
+/* 1: the segment is open now; 0: another process has it, or it needs no work; -1. */
+static int try_segment_locked(struct run *run, uint32_t number, bool retry, struct err *err)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    const bool is_again = ledger_segment_ours(run->ledger, number);
+    uint64_t open_count = 0;
+    if (segment_open(&dispatch->segment, run->generation.dir_fd, number, err) < 0)
+        return -1;
+    const int taken = ledger_take_segment(run->ledger, &dispatch->segment, retry, &dispatch->open,
+                                          &open_count, err);
+    if (taken != 1) {
+        segment_done(&dispatch->segment);
+        return taken;
+    }
+    dispatch->is_open = true;
+    dispatch->is_again = is_again;
+    /* Failures that are tried again are no new batch: else they would be all that ever is. */
+    dispatch->batches += !retry;
+    /* Small segments are spread over all workers. */
+    const uint64_t most = open_count / (2 * (uint64_t)run->worker_count) + 1;
+    const uint32_t cap =
+        run_is_get(run) || run->store->limits.is_staged ? RUN_ENTRIES_MAX : RUN_UNSTAGED_MAX;
+    dispatch->entries_max = most > cap ? cap : (uint32_t)most;
+    return 1;
+}
+
+/* One that waits must not be forgotten: it may come back when its process dies. */
+static void add_foreign_locked(struct dispatch *dispatch, uint32_t number, bool is_retry)
+{
+    dispatch->foreign =
+        mem_resize(dispatch->foreign, (dispatch->foreign_count + 1) * sizeof *dispatch->foreign);
+    dispatch->foreign[dispatch->foreign_count++] = (struct foreign){ number, is_retry };
+}
+
+/* Is it over with what another process had? Or is it open now (1)? */
+static int look_at_foreign_locked(struct run *run, struct foreign *foreign, bool *ret_over,
+                                  struct err *err)
+{
+    const uint32_t tries = ledger_sealed_tries(run->ledger, foreign->number);
+    *ret_over = !foreign->is_retry && ledger_adopt(run->ledger, foreign->number);
+    if (*ret_over)
+        return 0;
+    const int opened = try_segment_locked(run, foreign->number, foreign->is_retry, err);
+    *ret_over = opened == 1 ||
+                (foreign->is_retry ? ledger_sealed_tries(run->ledger, foreign->number) != tries
+                                   : ledger_segment_sealed(run->ledger, foreign->number));
+    return opened;
+}
+
+static int open_foreign_locked(struct run *run, struct err *err)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    const int64_t now_ns = clock_monotonic_ns();
+    if (dispatch->foreign_count == 0 || now_ns - dispatch->foreign_ns < FOREIGN_NS)
+        return 0;
+    dispatch->foreign_ns = now_ns;
+    int result = 0;
+    for (uint32_t i = 0; result == 0 && i < dispatch->foreign_count;) {
+        bool over = false;
+        result = look_at_foreign_locked(run, &dispatch->foreign[i], &over, err);
+        if (over)
+            dispatch->foreign[i] = dispatch->foreign[--dispatch->foreign_count];
+        else
+            i++;
+    }
+    return result;
+}
+
+/* The next one of the plan: 1, 0, -1. */
+static int open_next_locked(struct run *run, struct err *err)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    lock_take(&run->progress.lock);
+    const uint32_t sealed = run->progress.sealed;
+    lock_give(&run->progress.lock);
+    while (dispatch->number < sealed) {
+        const uint32_t number = dispatch->number + 1;
+        if (!ledger_adopt(run->ledger, number)) {
+            if (run->options.max_batches != 0 && dispatch->batches == run->options.max_batches) {
+                dispatch->left = true;
+                return 0;
+            }
+            const int opened = try_segment_locked(run, number, false, err);
+            if (opened < 0)
+                return -1;
+            if (opened == 0 && !ledger_segment_sealed(run->ledger, number))
+                add_foreign_locked(dispatch, number, false);
+            dispatch->number = number;
+            if (opened == 1)
+                return 1;
+        }
+        dispatch->number = number;
+    }
+    return 0;
+}
+
+/* All has been worked on: what failed is tried again, in rounds. *ret_ended when nothing is left.
+ */
+static int open_retry_locked(struct run *run, bool *ret_ended, struct err *err)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    for (;;) {
+        const uint32_t number =
+            ledger_next_retry(run->ledger, dispatch->retried, dispatch->most_tries);
+        if (number == 0)
+            break;
+        dispatch->retried = number;
+        const int opened = try_segment_locked(run, number, true, err);
+        if (opened != 0)
+            return opened;
+        add_foreign_locked(dispatch, number, true);
+    }
+    *ret_ended = dispatch->retried == 0;
+    dispatch->retried = 0;
+    dispatch->most_tries = BATCH_TRIES;
+    return 0;
+}
+
 /* 1: a segment is open now; 0: none at the moment, *ret_ended tells whether for good; -1. */
 static int open_segment_locked(struct run *run, bool *ret_ended, struct err *err)
 {
     struct dispatch *dispatch = &run->dispatch;
     lock_take(&run->progress.lock);
-    const uint32_t sealed = run->progress.sealed;
-    const bool ended = run->progress.ended;
+    const bool planned = run->progress.ended;
     lock_give(&run->progress.lock);
 
-    *ret_ended = ended;
-    while (dispatch->number < sealed) {
-        if (ledger_segment_sealed(run->ledger, dispatch->number + 1)) {
-            dispatch->number++;
-            continue;
-        }
-        /* One entry that hangs must not make all others' results wait in memory. */
-        if (ledger_open_count(run->ledger) >= OPEN_SEGMENTS_MAX) {
-            *ret_ended = false;
-            return 0;
-        }
-        /* Failures that are tried again are no new batch: else they would be all that ever is. */
-        const bool tried = ledger_segment_tried(run->ledger, dispatch->number + 1);
-        if (run->options.max_batches != 0 && dispatch->batches == run->options.max_batches &&
-            !tried) {
-            dispatch->left = true;
-            *ret_ended = true;
-            return 0;
-        }
-        const uint32_t number = dispatch->number + 1;
-        uint64_t open_count = 0;
-        if (segment_open(&dispatch->segment, run->generation.dir_fd, number, err) < 0)
-            return -1;
-        if (ledger_open_segment(run->ledger, &dispatch->segment, &dispatch->open, &open_count,
-                                err) < 0) {
-            segment_done(&dispatch->segment);
-            return -1;
-        }
-        dispatch->number = number;
-        dispatch->is_open = true;
-        dispatch->batches += !tried;
-        /* Small segments are spread over all workers. */
-        uint64_t most = open_count / (2 * (uint64_t)run->worker_count) + 1;
-        const uint32_t cap =
-            run_is_get(run) || run->store->limits.is_staged ? RUN_ENTRIES_MAX : RUN_UNSTAGED_MAX;
-        dispatch->entries_max = most > cap ? cap : (uint32_t)most;
-        return 1;
+    *ret_ended = false;
+    /* One entry that hangs must not make all others' results wait in memory. */
+    const uint32_t open_count = ledger_open_count(run->ledger);
+    if (open_count >= OPEN_SEGMENTS_MAX)
+        return 0;
+    int opened = open_next_locked(run, err);
+    if (opened == 0 && !dispatch->left)
+        opened = open_foreign_locked(run, err);
+    if (opened != 0)
+        return opened;
+    if (dispatch->left) {
+        *ret_ended = true;
+        return 0;
     }
-    return 0;
+    if (!planned || dispatch->foreign_count != 0 || open_count != 0 || dispatch->large_count != 0)
+        return 0;
+    return open_retry_locked(run, ret_ended, err);
+}
+
+static bool is_late_locked(struct run *run)
+{
+    if (run->options.until_ns == 0 || clock_now_ns() < run->options.until_ns)
+        return false;
+    run->dispatch.left = true;
+    stop_raise(&run->plan_stop);
+    return true;
 }
 
 static int next_locked(struct run *run, struct work *work, struct err *err)
@@ -236,7 +343,7 @@ static int next_locked(struct run *run, struct work *work, struct err *err)
     struct dispatch *dispatch = &run->dispatch;
     const uint32_t most_parts = run_is_get(run) ? 0 : run->store->limits.parts_at_once;
     for (;;) {
-        if (stop_raised(run->stop) || dispatch->err.kind != ERR_NONE)
+        if (stop_raised(run->stop) || dispatch->err.kind != ERR_NONE || is_late_locked(run))
             return 0;
         if (take_part_locked(dispatch, most_parts, work))
             return 1;

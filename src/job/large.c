@@ -70,7 +70,7 @@ static void report(struct worker *worker, struct large *large, struct result *re
     result->ordinal = large->entry.ordinal;
     result->retries = large->retries;
     result->span_ns = clock_monotonic_ns() - large->begun_ns;
-    if (result->status == RESULT_FAILED)
+    if (result->status == RESULT_FAILED && !large->is_again)
         notes_add(&run->notes, RESULT_FAILED, large->name, result->err);
     worker_report_one(worker, large->segment, result);
     large_free(run, large);
@@ -289,8 +289,10 @@ static int begin_once(struct worker *worker, struct large *large, struct err *er
         return -1;
     if (resume(worker, large))
         return 0;
-    if (large->attempts == 1)
+    if (large->attempts == 1) {
+        worker_clean_leftovers(worker, large->segment, large->entry.ordinal, large->key);
         clean_begun(worker, large);
+    }
     return begin_anew(worker, large, err);
 }
 
@@ -327,6 +329,7 @@ void large_begin(struct worker *worker, struct work *work)
     struct run *run = worker->run;
     struct large *large = large_new(run);
     large->segment = work->segment;
+    large->is_again = work->is_again;
     large->entry = work->entries[0];
     large->begun_ns = clock_monotonic_ns();
     large->name = mem_string(large->entry.name);
@@ -592,6 +595,12 @@ static void settle(struct worker *worker, struct large *large)
         return;
     }
     if (err_trait(err.kind)->ends_run) {
+        report_failure(worker, large, &err);
+        return;
+    }
+    /* What the network broke is tried again from its first missing part. */
+    if (err_trait(err.kind)->retry &&
+        ledger_tries_again(run->ledger, large->segment, BATCH_TRIES)) {
         report_failure(worker, large, &err);
         return;
     }

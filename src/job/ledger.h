@@ -1,7 +1,8 @@
 /* job/ledger.h: what became of each entry: takes results from the workers, journals them (group
- * commit every 1,000 results or 50 ms), seals the results of finished segments, and knows after a
- * restart what is done and what a killed process left behind. One thread of its own writes; it also
- * moves the heartbeat of the claim. Threads: all calls but start and stop from any thread. */
+ * commit every 1,000 results or 50 ms), seals the results of finished segments, and knows what is
+ * done, by other processes too, and what a killed process left behind. One thread of its own
+ * writes; it also moves the heartbeat of the claim. Threads: all calls but start and stop from any
+ * thread. */
 #pragma once
 
 #include "base/err.h"
@@ -25,8 +26,7 @@ struct ledger_batch *ledger_batch_new(uint32_t segment, uint32_t count);
 
 struct ledger_options {
     struct generation *generation;
-    struct claim *claim; /* its number is the process number, unless a journal has that already */
-    bool retry_failed;   /* what failed before is open again */
+    struct claim *claim; /* joined; batches are claimed by it */
     struct stop *stop;   /* raised when the journal cannot be written */
 };
 /* Read what is there, create our journal, start the thread. */
@@ -48,15 +48,24 @@ uint32_t ledger_damage_count(const struct ledger *ledger);
 
 /* Segments in work and not sealed yet: each holds its results in memory. */
 uint32_t ledger_open_count(struct ledger *ledger);
-/* Are there no open entries left in the segment? (sealed, and nothing to retry) */
+/* Has every entry of the segment its result? */
 bool ledger_segment_sealed(struct ledger *ledger, uint32_t number);
-/* Take a segment into work: *ret_open[i] is 1 for each entry that still needs a worker. The array
- * has `entries` items and is the caller's (mem_release). Entries that the plan settles get their
- * results. */
-CHECKED int ledger_open_segment(struct ledger *ledger, struct segment *segment, uint8_t **ret_open,
-                                uint64_t *ret_open_count, struct err *err);
-/* Was it worked on to its end before, so that what is open in it are failures to try again? */
-bool ledger_segment_tried(struct ledger *ledger, uint32_t segment);
+/* The same, looking at what another process may have sealed since. */
+bool ledger_adopt(struct ledger *ledger, uint32_t number);
+/* Claim a segment and take it into work: 1, and *ret_open[i] is 1 for each entry that still needs a
+ * worker. The array has `entries` items and is the caller's (mem_release). Entries that the plan
+ * settles get their results. 0: another process has it, or it is sealed. `retry`: also when it is
+ * sealed with failures, which are open then. */
+CHECKED int ledger_take_segment(struct ledger *ledger, struct segment *segment, bool retry,
+                                uint8_t **ret_open, uint64_t *ret_open_count, struct err *err);
+/* The first sealed segment behind `after` with failures that another try may mend, tried fewer than
+ * `most_tries` times; 0: none. */
+uint32_t ledger_next_retry(struct ledger *ledger, uint32_t after, uint32_t most_tries);
+/* How often a sealed segment was worked on to its end; and was it sealed by this process? */
+uint32_t ledger_sealed_tries(struct ledger *ledger, uint32_t number);
+bool ledger_segment_ours(struct ledger *ledger, uint32_t number);
+/* Will a failure in this segment, which is in work, be tried again at the end of the run? */
+bool ledger_tries_again(struct ledger *ledger, uint32_t number, uint32_t most_tries);
 /* Processes that were about to put this entry and did not finish: fills up to `cap` numbers. */
 size_t ledger_leftovers(struct ledger *ledger, uint32_t number, uint32_t ordinal,
                         uint32_t *ret_processes, size_t cap);

@@ -183,7 +183,7 @@ void result_done(struct result *result)
 /* ---- sealed files ---- */
 
 int result_file_seal(int dir_fd, uint32_t number, const struct buf *encoded, uint32_t count,
-                     const struct result_sum *sum, struct err *err)
+                     const struct result_sum *sum, const struct result_rest *rest, struct err *err)
 {
     SCOPED(buf) struct buf out = { 0 };
     buf_add(&out, HEAD, 8);
@@ -194,6 +194,9 @@ int result_file_seal(int dir_fd, uint32_t number, const struct buf *encoded, uin
         buf_add_u64(&out, sum->bytes[i]);
     }
     buf_add_u64(&out, sum->retries);
+    buf_add_u32(&out, rest->tries);
+    buf_add_u32(&out, rest->failed);
+    buf_add_u32(&out, rest->retryable);
     buf_add_u64(&out, encoded->len);
     struct zblock zblock = { 0 };
     if (encoded->len != 0)
@@ -224,6 +227,9 @@ static int parse_file(struct result_file *file, struct buf *bytes, uint32_t numb
         file->sum.bytes[i] = view_u64(&view);
     }
     file->sum.retries = view_u64(&view);
+    file->rest.tries = view_u32(&view);
+    file->rest.failed = view_u32(&view);
+    file->rest.retryable = view_u32(&view);
     const uint64_t raw_bytes = view_u64(&view);
     if (view.bad || raw_bytes > RAW_MAX || file->count > SEGMENT_ENTRIES_MAX)
         return err_set(err, ERR_CORRUPT, "header");

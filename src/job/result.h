@@ -24,16 +24,25 @@ CHECKED int result_decode(struct view *view, struct result *ret_result);
 CHECKED int result_skip(struct view *view, uint32_t *ret_ordinal, enum result_status *ret_status);
 void result_done(struct result *result);
 
+/* What is left of a finished segment: its failures, without those of the plan. */
+struct result_rest {
+    uint32_t tries;     /* how often the segment was worked on to its end */
+    uint32_t failed;    /* entries */
+    uint32_t retryable; /* of these: by a cause that can go away by itself */
+};
+
 /* Write NNNNNN.res: encoded results in ascending order of ordinals; entries that the plan settles
  * itself are not in it. `sum` covers all entries of the segment. */
 CHECKED int result_file_seal(int dir_fd, uint32_t number, const struct buf *encoded, uint32_t count,
-                             const struct result_sum *sum, struct err *err);
+                             const struct result_sum *sum, const struct result_rest *rest,
+                             struct err *err);
 
 struct result_file {
     struct buf raw;
     struct view view;
     uint32_t count;
     struct result_sum sum;
+    struct result_rest rest;
     bool loaded; /* results, not only the sum */
 };
 /* ERR_ABSENT when the segment has no sealed results yet, ERR_CORRUPT when they are damaged. Without

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define WORKERS_MAX 1024u
+#define FOLLOW_NS (200 * NS_PER_MS) /* how often the lead is looked at by who works beside it */
 #define LARGE_MIN_BYTES ((uint64_t)16 * 1024 * 1024) /* smaller objects are not worth cutting */
 
 /* ---- opening the two ends ---- */
@@ -217,9 +218,8 @@ static void check_record(struct run *run)
 
 /* ---- threads ---- */
 
-static void *planner_main(void *arg)
+static void plan(struct run *run)
 {
-    struct run *run = arg;
     const struct plan_options options = { .spec = &run->job->spec,
                                           .sources = &run->sources,
                                           .objects = &run->objects,
@@ -228,10 +228,84 @@ static void *planner_main(void *arg)
                                           .notes = &run->notes,
                                           .crawlers = run->options.crawlers,
                                           .distrust = run->distrust,
-                                          .stop = run->stop };
+                                          .stop = &run->plan_stop };
     struct err err = { 0 };
     /* The error is in the progress, where everybody sees it. */
     (void)!plan_run(&options, run->job, &run->generation, run->recorded, &run->progress, &err);
+}
+
+/* What is planned is what is on disk. */
+static void tell_planned(struct run *run)
+{
+    SCOPED_LOCK(&run->progress.lock);
+    run->progress.sealed = run->generation.sealed;
+    run->progress.sum = run->generation.sum;
+    run->progress.ended = run->generation.closed;
+    cond_wake_all(&run->progress.changed);
+}
+
+/* What another process has planned since. */
+static int follow_plan(struct run *run, struct err *err)
+{
+    struct generation *generation = &run->generation;
+    uint32_t known = generation->sealed;
+    if (generation_refresh(generation, err) < 0)
+        return -1;
+    while (known < generation->sealed) {
+        struct segment segment;
+        if (segment_open(&segment, generation->dir_fd, ++known, err) < 0)
+            return -1;
+        segment_sum_merge(&generation->sum, &segment.sum);
+        segment_done(&segment);
+    }
+    tell_planned(run);
+    return 0;
+}
+
+static bool is_left(struct run *run)
+{
+    SCOPED_LOCK(&run->dispatch.lock);
+    return run->dispatch.left;
+}
+
+/* The lead plans and finishes; when it is gone while this process still works, this one leads. */
+static int follow_lead(struct run *run, struct err *err)
+{
+    while (!claim_leads(&run->claim)) {
+        if (follow_plan(run, err) < 0 || stop_sleep(run->stop, FOLLOW_NS, err) < 0)
+            return -1;
+        if (run->generation.finished || (atomic_load(&run->workers_left) == 0 && is_left(run)))
+            return 0;
+        if (claim_lead(&run->claim, NULL, err) < 0)
+            return -1;
+    }
+    return follow_plan(run, err);
+}
+
+static void follow(struct run *run)
+{
+    struct err err = { 0 };
+    if (follow_lead(run, &err) == 0) {
+        if (claim_leads(&run->claim) && !run->generation.closed) {
+            check_record(run);
+            plan(run);
+        }
+        return;
+    }
+    lock_take(&run->progress.lock);
+    run->progress.err = err;
+    lock_give(&run->progress.lock);
+    stop_raise(run->stop);
+}
+
+static void *planner_main(void *arg)
+{
+    struct run *run = arg;
+    if (claim_leads(&run->claim))
+        plan(run);
+    else
+        follow(run);
+    atomic_store(&run->planned, true);
     SCOPED_LOCK(&run->end_lock);
     cond_wake_all(&run->ended);
     return NULL;
@@ -239,13 +313,11 @@ static void *planner_main(void *arg)
 
 static int start_planner(struct run *run, struct err *err)
 {
-    lock_take(&run->progress.lock);
-    run->progress.sealed = run->generation.sealed;
-    run->progress.sum = run->generation.sum;
-    run->progress.ended = run->generation.closed;
-    lock_give(&run->progress.lock);
-    if (run->generation.closed)
+    tell_planned(run);
+    if (claim_leads(&run->claim) && run->generation.closed) {
+        atomic_store(&run->planned, true);
         return 0;
+    }
     run->planning = thread_start(&run->planner, "lade-plan", planner_main, run, err) == 0;
     return run->planning ? 0 : -1;
 }
@@ -303,7 +375,6 @@ static int start_ledger(struct run *run, struct err *err)
 {
     const struct ledger_options options = { .generation = &run->generation,
                                             .claim = &run->claim,
-                                            .retry_failed = true,
                                             .stop = run->stop };
     if (ledger_start(&run->ledger, &options, err) < 0)
         return -1;
@@ -311,6 +382,10 @@ static int start_ledger(struct run *run, struct err *err)
     struct ledger_counts counts;
     ledger_counts(run->ledger, &counts);
     run->before = counts.sum;
+    /* All was worked on before: whatever failed is asked for again. */
+    const bool worked_on =
+        run->generation.closed && counts.segments_sealed == run->generation.sealed;
+    run->dispatch.most_tries = worked_on ? UINT32_MAX : BATCH_TRIES;
     if (ledger_damage_count(run->ledger) != 0 && run->remark[0] == '\0')
         snprintf(run->remark, sizeof run->remark,
                  "the journal of this job had a damaged end: what it no longer says is done again");
@@ -353,14 +428,42 @@ static void run_free(struct run *run)
     mem_release(run);
 }
 
+/* Lead the job, or work beside the process that does: with the generation that it works on. */
+static int claim_or_join(struct run *run, struct err *err)
+{
+    if (!run->options.join)
+        return claim_take(&run->claim, run->job->dir_fd, run->stop, err);
+    if (claim_join(&run->claim, run->job->dir_fd, err) < 0)
+        return -1;
+    for (;;) {
+        const int led = claim_lead(&run->claim, NULL, err);
+        if (led != 0)
+            return led < 0 ? -1 : 0;
+        uint32_t newest = 0;
+        uint32_t finished = 0;
+        if (job_generations(run->job, &newest, &finished, err) < 0)
+            return -1;
+        if (newest != finished) {
+            run->recorded = finished;
+            return open_generation(run, newest, err);
+        }
+        if (stop_sleep(run->stop, FOLLOW_NS, err) < 0)
+            return -1;
+    }
+}
+
 static int start_all(struct run *run, struct err *err)
 {
-    if (claim_take(&run->claim, run->job->dir_fd, run->stop, err) < 0)
-        return -1;
     run->claimed = true;
-    if (choose_generation(run, err) < 0 || check_list(run, err) < 0 || open_ends(run, err) < 0)
+    if (claim_or_join(run, err) < 0)
         return -1;
-    check_record(run);
+    const bool leads = claim_leads(&run->claim);
+    if (leads && (choose_generation(run, err) < 0 || check_list(run, err) < 0))
+        return -1;
+    if (open_ends(run, err) < 0)
+        return -1;
+    if (leads)
+        check_record(run);
     run->pool = pool_new(run->options.memory_bytes);
     run->worker_count = worker_count(run);
     permit_init(&run->permit, run->worker_count);
@@ -409,19 +512,15 @@ int run_start(struct run **ret_run, struct job *job, const struct run_options *o
 
 /* ---- watching ---- */
 
-static bool plan_ended(struct run *run)
-{
-    SCOPED_LOCK(&run->progress.lock);
-    return run->progress.ended;
-}
-
 static bool all_ended(struct run *run)
 {
-    return atomic_load(&run->workers_left) == 0 && plan_ended(run);
+    return atomic_load(&run->workers_left) == 0 && atomic_load(&run->planned);
 }
 
 bool run_wait(struct run *run, int64_t span_ns)
 {
+    if (stop_raised(run->stop))
+        stop_raise(&run->plan_stop);
     SCOPED_LOCK(&run->end_lock);
     if (!all_ended(run))
         cond_wait_for(&run->ended, &run->end_lock, span_ns);
@@ -548,9 +647,10 @@ static int judge(struct run *run, enum run_end *ret_end, struct err *err)
         *ret_end = stop_raised(run->stop) ? RUN_INTERRUPTED : RUN_LEFT;
         return 0;
     }
-    if (finish_generation(run, counts.segments_sealed_now, err) < 0)
+    const uint64_t noted_before = notes_count(&run->notes, RESULT_FAILED);
+    if (claim_leads(&run->claim) && finish_generation(run, counts.segments_sealed_now, err) < 0)
         return -1;
-    const bool noted = notes_count(&run->notes, RESULT_FAILED) != 0;
+    const bool noted = notes_count(&run->notes, RESULT_FAILED) != noted_before;
     *ret_end = counts.sum.count[RESULT_FAILED] != 0 || noted ? RUN_SOME_FAILED : RUN_DONE;
     if (notes_have_corrupt(&run->notes))
         *ret_end = RUN_DIFFERS;

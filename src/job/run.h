@@ -21,6 +21,8 @@ struct run_options {
     uint64_t bwlimit_bytes_per_s; /* 0: none */
     uint64_t requests_per_s;      /* the same */
     uint64_t max_batches;         /* 0: all */
+    int64_t until_ns;             /* since 1970: nothing is begun any more then; 0: never */
+    bool join;                    /* help the process that has the job, if there is one */
     bool again; /* a finished job gets a new generation (put, get); else only its failures */
     bool plan_only;
     const struct job_spec *spec; /* what is asked for now; NULL: as the job says */
@@ -44,7 +46,7 @@ enum run_end {
     RUN_DONE, /* all there */
     RUN_SOME_FAILED,
     RUN_DIFFERS, /* done, but something read back was not what was recorded */
-    RUN_LEFT,    /* --max-batches */
+    RUN_LEFT,    /* --max-batches, --until */
     RUN_INTERRUPTED,
 };
 /* After run_wait(): finish directories and the generation, release the claim; free the run.

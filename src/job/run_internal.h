@@ -23,6 +23,7 @@
  */
 #define CHUNK_BYTES ((size_t)64 * 1024)
 #define CHANGED_TRIES 3u /* a file that does not hold still is read this often */
+#define BATCH_TRIES 3u   /* one with failures is worked on this often, the last times at the end */
 
 /* A large object under way. Its parts are handed out like objects. */
 struct large {
@@ -49,6 +50,7 @@ struct large {
     uint32_t in_flight;
     uint32_t attempts;
     int64_t begun_ns; /* by this process */
+    bool is_again;    /* see struct work */
     atomic_uint retries;
     bool resumed;   /* the temporary file has parts of an earlier process */
     struct err err; /* the first failure: no more parts are handed out */
@@ -61,8 +63,15 @@ struct work {
     struct plan_entry *entries; /* WORK_ENTRIES, WORK_LARGE (one) */
     uint32_t count;
     struct buf names;    /* that the entries point into */
+    bool is_again;       /* its failures were told by this run */
     struct large *large; /* WORK_PART */
     uint32_t part;       /* index in large->parts */
+};
+
+/* A batch that another process works on. */
+struct foreign {
+    uint32_t number;
+    bool is_retry; /* of its failures */
 };
 
 struct dispatch {
@@ -72,10 +81,16 @@ struct dispatch {
     bool is_open;
     uint8_t *open;        /* of its entries: needs a worker */
     uint32_t entries_max; /* in one work */
-    uint32_t number;      /* the last one opened or passed over */
-    uint64_t batches;     /* opened by this run */
-    bool left;            /* stopped by max_batches before the end */
-    bool held;            /* `entry` was read and belongs to the next work */
+    bool is_again;        /* see struct work */
+    uint32_t number;      /* the last one opened or passed over, before any is tried again */
+    uint32_t retried;     /* the same of those that are tried again in this round */
+    uint32_t most_tries;  /* in this round: those that were tried less often */
+    struct foreign *foreign;
+    uint32_t foreign_count;
+    int64_t foreign_ns; /* when they were looked at last */
+    uint64_t batches;   /* opened by this run */
+    bool left;          /* stopped by max_batches or until_ns before the end */
+    bool held;          /* `entry` was read and belongs to the next work */
     struct plan_entry entry;
     struct buf entry_name;
     struct large *larges;
@@ -117,8 +132,10 @@ struct run {
     uint64_t large_bytes;       /* from this size on an object goes in parts; UINT64_MAX: never */
 
     struct plan_progress progress;
-    struct thread planner;
+    struct thread planner; /* of who does not lead: follows, and leads when that is needed */
     bool planning;
+    atomic_bool planned; /* it has ended */
+    struct stop plan_stop;
     struct ledger *ledger;
     uint32_t process; /* ledger_process() */
     struct pool *pool;
@@ -177,6 +194,9 @@ CHECKED int worker_key(struct worker *worker, const struct plan_entry *entry, st
                        struct err *err);
 /* Was an earlier process, now gone, about to move this entry? */
 bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t ordinal);
+/* Remove what killed processes left of this entry; `name` is its key, or its path. */
+void worker_clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
+                            const char *name);
 void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);
 void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag);
 

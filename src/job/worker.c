@@ -60,7 +60,9 @@ int worker_wait_to_retry(struct worker *worker, uint32_t tries, struct err *err)
 void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment, uint32_t ordinal,
                 char tag[STAGE_TAG_MAX])
 {
-    snprintf(tag, STAGE_TAG_MAX, "%s-%x-%x-%x", worker->run->job->id, process, segment, ordinal);
+    const struct run *run = worker->run;
+    snprintf(tag, STAGE_TAG_MAX, "%s-%x-%x-%x-%x", run->job->id, run->generation.number, process,
+             segment, ordinal);
 }
 
 int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf *ret_key,
@@ -116,8 +118,7 @@ bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t or
     return ledger_leftovers(worker->run->ledger, segment, ordinal, &process, 1) != 0;
 }
 
-/* What killed processes were about to do with this entry. */
-static void clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
+void worker_clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
                             const char *name)
 {
     struct run *run = worker->run;
@@ -157,7 +158,7 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
             fail_result(result, &err);
             return;
         }
-        clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
+        worker_clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
         get_entry(worker, entry, root, key, buf_text(&worker->key), pending->tag, result,
                   &pending->staged);
     } else {
@@ -165,7 +166,7 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
             fail_result(result, &err);
             return;
         }
-        clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
+        worker_clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
         worker->brought = run->job->spec.immutable &&
                           (pending->again || worker_was_begun(worker, segment, entry->ordinal)) &&
                           put_brought(worker, entry, buf_text(&worker->key));
@@ -306,7 +307,8 @@ void worker_do_entries(struct worker *worker, struct work *work)
             put_again(worker, work->segment, &work->entries[i], &batch->results[i], &pending[i]);
         mem_release(pending[i].key);
         const struct result *result = &batch->results[i];
-        if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run)
+        if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run &&
+            !work->is_again)
             notes_add(&run->notes, RESULT_FAILED, work->entries[i].name, result->err);
     }
     mem_release(pending);

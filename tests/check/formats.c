@@ -198,6 +198,7 @@ static void test_results(void **state)
     struct err why = { 0 };
     struct err err = { 0 };
     struct result_sum sum = { 0 };
+    const struct result_rest rest = { .tries = 1, .failed = 1, .retryable = 1 };
     err_set(&why, ERR_NET, "cut");
     const struct result results[] = {
         { .ordinal = 0,
@@ -212,7 +213,7 @@ static void test_results(void **state)
         result_sum_add(&sum, results[i].status, results[i].size_bytes, results[i].retries);
     }
     expect_hex("results", bytes.data, bytes.len);
-    assert_int_equal(result_file_seal(scratch.fd, 1, &bytes, 2, &sum, &err), 0);
+    assert_int_equal(result_file_seal(scratch.fd, 1, &bytes, 2, &sum, &rest, &err), 0);
     expect_file("sealed results", "000001.res");
 }
 
@@ -298,7 +299,7 @@ static void test_claim(void **state)
     assert_int_equal(owner.number, 7);
     assert_int_equal(owner.pid, 4711);
     assert_int_equal(owner.start_ticks, 123456);
-    assert_string_equal(owner.boot, "5a0a1b2c-0000-4000-8000-0123456789ab");
+    assert_string_equal(owner.boot, "5a0a1b2c-0000-4000-8000-0123456789ab:4026531836");
     assert_string_equal(owner.host, "node1");
     assert_true(owner.released);
     assert_int_equal(owner.beats, 12);
@@ -378,7 +379,7 @@ static void test_temporary_names(void **state)
     struct err err = { 0 };
     int fd = -1;
     stage_init(&stage, scratch.fd);
-    assert_int_equal(stage_open(&stage, "file", "0123456789abcdef-1-2-ff", false, &fd, &err), 0);
+    assert_int_equal(stage_open(&stage, "file", "0123456789abcdef-1-3-2-ff", false, &fd, &err), 0);
     close(fd);
     assert_int_equal(faccessat(scratch.fd, name.data, F_OK, 0), 0);
 }

@@ -1,4 +1,5 @@
 """What damage to a job leads to: each row of the table in docs/formats.md, for put and for get."""
+import functools
 import os
 import pathlib
 import re
@@ -6,7 +7,7 @@ import shutil
 import signal
 import subprocess
 
-from harness import Failure, LONG, ROOT, Skip, case, cases, check, journalled, keys, main, make_tree, random_of, \
+from harness import Failure, LONG, ROOT, Skip, at_once, case, cases, check, journalled, keys, main, make_tree, random_of, \
     same_trees, scan, set_age, temporaries, write
 
 FORMATS = pathlib.Path(__file__).parent / "../../docs/formats.md"
@@ -166,6 +167,22 @@ def make_case(row, verb):
     return function
 
 
+def claims_at_once(row):
+    """Most of these wait half a minute until nobody can be at work, so they wait side by side."""
+    def one_of(it, verb, number):
+        make_tree(it / "src", TREE)
+        set_age(it / "src")
+        if verb == "get":
+            it.lade("put", "--job", "first", "src", "file:store")
+        one(Work(it, verb), row, random_of(f"{verb} {row[0]} {number}", 1))
+
+    def function(it):
+        at_once(it, [(f"{verb}-{number}", functools.partial(one_of, verb=verb, number=number))
+                     for number in range(RANDOM_TRIES) for verb in ("put", "get")], most=8)
+    function.__name__ = row[0].replace("-", "_")
+    return function
+
+
 # ---- full disks ----
 
 def small_disk(it, name, size="size=300k"):
@@ -250,7 +267,9 @@ def every_row_has_its_case(it):
 
 
 for found in rows():
-    if found[0] in DAMAGE:
+    if found[0] == "claim-flipped":
+        cases.append(claims_at_once(found))
+    elif found[0] in DAMAGE:
         for direction in ("put", "get"):
             cases.append(make_case(found, direction))
 

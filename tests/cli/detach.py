@@ -95,7 +95,7 @@ def errors_at_the_start_are_told_by_who_started_it(it):
     check("nothing" in done.err and done.out == "", "the error is not told", done)
     it.lade("run", "--detach", "no-such-job", status=(1, 3)).has("no-such-job")
     pid = begin(it, rate="100K")
-    it.lade("run", "--detach", "job", status=3).has("another lade works on this job", str(pid))
+    it.lade("put", "--detach", "--job", "job", "src", "file:store", status=3).has("another lade works on this job", str(pid))
     check("another lade" not in (it / "job/log").read_text(), "the refusal of another is in the log")
     it.lade("stop", "job")
 
@@ -238,6 +238,33 @@ def status_watches_until_the_end(it):
     check("state      finished" in done.out, "the status at the end is not told", done)
     equal(it.lade("status", "-w", "job").out, done.out)
     it.lade("status", "--watch", "--json", "job", status=2)
+
+
+@case
+def run_again_and_again_is_one_process_in_the_background(it):
+    names = {f"d{number // 300}/f{number:04}": b"" for number in range(3000)}
+    make_tree(it / "src", names)
+    set_age(it / "src")
+    it.lade("plan", "--job", "job", "src", "file:store")
+    pid = pid_of(it.lade("run", "--detach", "--max-batches", "1", "--repeat", "job"))
+    it.lade("attach", "job")
+    check(not lives(pid), "it still runs")
+    same_trees(it / "store", it / "src")
+    check((it / "job/log").read_text().count(f"begun: process {pid}") > 1, "it ran only once")
+
+
+@case
+def stop_stops_all_that_share_the_job(it):
+    source(it)
+    it.lade("plan", "--job", "job", "src", "file:store")
+    processes = [it.start("run", "--bwlimit", "50K", "job") for _ in range(2)]
+    it.wait_for(lambda: (it / "store").exists() and len(keys(it / "store")) > 5, processes[0])
+    time.sleep(0.5)
+    it.lade("stop", "job").has(*(str(process.pid) for process in processes))
+    for process in processes:
+        it.end(process, (130, 143))
+    it.lade("run", "job")
+    same_trees(it / "store", it / "src")
 
 
 @case

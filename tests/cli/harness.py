@@ -8,6 +8,7 @@ Each case gets a Case: a fresh directory, with HOME and XDG_STATE_HOME in it. En
 LADE_LONG=1 does the long series, LADE_SEED=N chooses other random trees, LADE_TEST_DIR=DIR is where
 the fresh directories are made, LADE_KEEP=1 leaves those of failed cases."""
 import collections
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -212,12 +213,12 @@ def read_varint(data, at):
             return value, at
 
 
-def journalled(job, parts=False):
+def journalled(job, parts=False, only="journal-*.log"):
     """How many results (or parts of large objects) the journals of the job's newest generation hold, by
     docs/formats.md: these must never be moved again."""
     generations = sorted(pathlib.Path(job).glob("g*"))
     total = 0
-    for journal in generations[-1].glob("journal-*.log") if generations else []:
+    for journal in generations[-1].glob(only) if generations else []:
         data = journal.read_bytes()
         at = 12
         while at + 12 <= len(data):
@@ -394,6 +395,26 @@ def run_case(number, function, lade, top):
     print(f"{word} {number} - {function.__name__}{line}", flush=True)
     print(f"# {time.monotonic() - began:.2f} s", flush=True)
     return not failed
+
+
+def at_once(it, jobs, most=4):
+    """Run (name, function) side by side, each with a Case of its own below this one; what fails is told by its name."""
+    def one(job):
+        name, function = job
+        path = it / name
+        path.mkdir()
+        inner = Case(it.lade_path, f"{it.name}_{name}"[-40:], path)
+        failed = None
+        try:
+            function(inner)
+        except Exception:  # pylint: disable=broad-except
+            failed = f"{name}: {traceback.format_exc()}"
+        inner.clean(failed)
+        return failed
+
+    with concurrent.futures.ThreadPoolExecutor(most) as pool:
+        failures = [text for text in pool.map(one, jobs) if text]
+    check(not failures, f"{len(failures)} of {len(jobs)} failed:", *failures)
 
 
 def place_for_cases():

@@ -29,8 +29,6 @@ def a_second_process_is_refused_while_the_first_lives(it):
     second = it.lade("put", "src", "file:store", status=3)
     check(time.monotonic() - began < 3, "took long to refuse")
     second.has("another lade works on this job", str(first.pid), "lade status")
-    job = it.job()
-    it.lade("run", job, status=3).has(str(first.pid))
     check(first.poll() is None, "the first one ended")
     first.send_signal(signal.SIGINT)
     it.end(first, 130)

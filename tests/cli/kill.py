@@ -81,7 +81,10 @@ def series(it, name, prepare):
     shutil.rmtree(it / "job")
     hits = tries = 0
     while hits < KILLS:
-        hits += one(it, dice, span, command, target, expected)
+        hit = one(it, dice, span, command, target, expected)
+        hits += hit
+        # What was measured once can have been slow, where other work is on the machine.
+        span *= 1 if hit else 0.8
         tries += 1
         check(tries < 4 * KILLS, f"only {hits} of {tries} kills hit a running lade")
     print(f"# {hits} kills, the work takes {span:.2f} s")
@@ -102,6 +105,37 @@ def kill_get_at_random_moments(it):
         it.lade("put", "--job", "put-job", "src", "file:store")
         return ("get", "--job", "job", "file:store", "out"), it / "out", tree
     series(it, "kill get", prepare)
+
+
+def forget_begun(job):
+    """Cut the journal before the record that says which large object was begun (docs/formats.md)."""
+    journal, = (job / "g000001").glob("journal-*.log")
+    data = journal.read_bytes()
+    at = 12
+    while data[at + 12] != 3:
+        at += 12 + int.from_bytes(data[at:at + 4], "little")
+    os.truncate(journal, at)
+
+
+@case
+def a_large_object_that_was_begun_and_not_written_down_leaves_nothing(it):
+    (it / "src").mkdir()
+    with open(it / "src/large", "wb") as file:
+        file.truncate(LARGE)
+    set_age(it / "src")
+    it.lade("put", "--job", "first", "src", "file:store")
+    for number, (verb, ends, target) in enumerate((("put", ("src", "file:other"), it / "other"),
+                                                   ("get", ("file:store", "out"), it / "out"))):
+        command = (verb, "--job", f"job{number}", "--transfers", "1", "--bwlimit", "64M", *ends)
+        process = it.start(*command)
+        it.wait_for(lambda target=target: target.exists() and temporaries(target), process, what="a temporary name")
+        it.wait_for(lambda number=number: journalled(it / f"job{number}", parts=True), process, what="a part")
+        os.kill(process.pid, signal.SIGKILL)
+        it.end(process, -signal.SIGKILL)
+        forget_begun(it / f"job{number}")
+        it.lade(verb, "--job", f"job{number}", *ends)
+        equal(temporaries(target), [], f"temporary names that {verb} left")
+        same_trees(target, it / "src")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import shutil
 import signal
 import time
 
-from harness import LONG, Failure, Link, case, check, equal, journalled, main, make_tree, random_of, same_trees, set_age, write
-from s3_gateway import MIB, at_once, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, upload_by_hand, \
+from harness import LONG, Failure, Link, at_once, case, check, equal, journalled, main, make_tree, random_of, same_trees, set_age, write
+from s3_gateway import MIB, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, upload_by_hand, \
     uploads
 
 PUT_KILLS = 200 if LONG else 20

@@ -1,12 +1,14 @@
 """How uploads are proven, against a server that verifies checksum headers: python3 tests/cli/s3_proof.py LADE SINK"""
 import collections
 import contextlib
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 
-from harness import case, check, equal, main, make_tree, set_age, write
+from harness import at_once, case, check, equal, journalled, main, make_tree, set_age, write
 
 SINK = os.path.abspath(sys.argv.pop(2))
 MIB = 1 << 20
@@ -14,13 +16,17 @@ Line = collections.namedtuple("Line", "method path status payload checksum size"
 
 
 class Sink:
-    def __init__(self, it, env):
-        self.it, self.env, self.log = it, env, it / "sink.log"
+    def __init__(self, it, process, env):
+        self.it, self.process, self.env, self.log = it, process, env, it / "sink.log"
 
     def requests(self, method="PUT"):
         """Those of objects, not of probes."""
         lines = [Line(*line.split()) for line in self.log.read_text().splitlines()]
         return [line for line in lines if line.method == method and "/.lade-probe-" not in line.path]
+
+    def switch(self, number):
+        """SIGUSR1: checksum headers are looked at, or no more; SIGUSR2: they are refused, or no more."""
+        self.process.send_signal(number)
 
     def probes(self):
         return [line for line in self.log.read_text().splitlines() if "/.lade-probe-" in line]
@@ -42,7 +48,7 @@ def sink(it, *options):
     process = subprocess.Popen([SINK, "--cert", cert, "--key", key, "--port-file", port, "--log", it / "sink.log", *options])
     try:
         it.wait_for(lambda: port.exists() and port.read_text().endswith("\n"), what="the sink")
-        yield Sink(it, {"AWS_ENDPOINT_URL": f"{scheme}://127.0.0.1:{port.read_text().strip()}", "AWS_CA_BUNDLE": str(cert),
+        yield Sink(it, process, {"AWS_ENDPOINT_URL": f"{scheme}://127.0.0.1:{port.read_text().strip()}", "AWS_CA_BUNDLE": str(cert),
                         "AWS_ACCESS_KEY_ID": "sink", "AWS_SECRET_ACCESS_KEY": "sink-secret", "AWS_REGION": "here",
                         "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"})
         check(process.poll() is None, "the sink died")
@@ -160,30 +166,97 @@ def unknown_header_breaks_nothing(it):
         there.lade("doctor", "s3://b/p").matches(r"crc64nvme +not supported")
 
 
-def crc64nvme(data):
-    crc = 2**64 - 1
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x9a6c9329ac4bc9b5 if crc & 1 else 0)
-    return crc ^ (2**64 - 1)
-
-
 @case
 def server_that_changed_its_mind_is_learnt_anew(it):
     """The cache says that it verifies, and now it refuses the header: the put goes on without."""
     tree(it, (1000, 2000))
-    with sink(it, "--unknown") as there:
+    with sink(it) as there:
         there.lade("put", "src", "s3://b/first")
-        path, = cached(it)
-        text = path.read_bytes().replace(b"crc64nvme=no", b"crc64nvme=yes").replace(b"crc64nvme-part=unseen", b"crc64nvme-part=yes")
-        text = text[:text.rindex(b"crc=")]
-        path.write_bytes(text + b"crc=%016x\n" % crc64nvme(text))
+        there.switch(signal.SIGUSR2)
         there.forget_log()
         there.lade("put", "src", "s3://b/second")
         equal({line.checksum for line in there.requests() if line.status == "501"}, {"crc64nvme"}, "refused")
         equal(sorted(line.path for line in there.requests() if line.status == "200"), ["/b/second/f1000", "/b/second/f2000"])
         equal(cached(it), [], "cache files that are known to be wrong")
+
+
+@case
+def server_that_changed_its_mind_is_learnt_anew_by_a_large_object(it):
+    tree(it, (17 * MIB,))
+    with sink(it) as there:
+        there.lade("doctor", "s3://b/p")
+        there.switch(signal.SIGUSR2)
+        there.forget_log()
+        there.lade("put", "src", "s3://b/p")
+        equal([line.status for line in there.requests("POST")], ["501", "200", "200"], "begun, begun again, committed")
+        equal({(line.payload, line.checksum) for line in there.requests()}, {("chunks", "none")}, "proofs")
+        equal(cached(it), [], "cache files that are known to be wrong")
+        equal(there.lade("uploads", "s3://b").out, "", "unfinished uploads")
+
+
+# ---- an upload is begun by one belief and goes on by another ----
+
+def begin_and_die(it, there):
+    """A put of a large object that is killed when parts of it are there: how many."""
+    tree(it, (40 * MIB,))
+    process = it.start("put", "--job", "job", "--transfers", "2", "--bwlimit", "16M", "src", "s3://b/p", env=there.env)
+    it.wait_for(lambda: journalled(it / "job", parts=True) > 0, process, what="a part")
+    os.kill(process.pid, signal.SIGKILL)
+    it.end(process, -signal.SIGKILL)
+    return journalled(it / "job", parts=True)
+
+
+def go_on(it, there):
+    """Its parts, of which each was taken; what was begun is ended."""
+    there.forget_log()
+    there.lade("put", "--job", "job", "src", "s3://b/p")
+    there.lade("check", "src", "s3://b/p")
+    equal(there.lade("uploads", "s3://b").out, "", "unfinished uploads")
+    return [line for line in there.requests() if line.status == "200"]
+
+
+def change(it, there, number, forgets):
+    if forgets:
+        cached(it)[0].unlink()
+    there.switch(number)
+
+
+def checksums_become_no_proof(it, forgets):
+    with sink(it) as there:
+        there.lade("doctor", "s3://b/p")
+        done = begin_and_die(it, there)
+        change(it, there, signal.SIGUSR1, forgets)
+        parts = go_on(it, there)
+        equal(len(parts), 5 - done, "parts")
+        if forgets:  # nobody says any more that the CRC is looked at
+            equal({(line.payload, line.checksum) for line in parts}, {("sha256", "crc64nvme")}, "proofs")
+
+
+def checksums_become_unknown(it, forgets):
+    with sink(it) as there:
+        there.lade("doctor", "s3://b/p")
+        begin_and_die(it, there)
+        change(it, there, signal.SIGUSR2, forgets)
+        parts = go_on(it, there)
+        equal(len(parts), 5, "parts")
+        equal({(line.payload, line.checksum) for line in parts}, {("chunks", "none")}, "proofs")
+
+
+def checksums_become_a_proof(it):
+    with sink(it, "--ignore") as there:
+        there.lade("doctor", "s3://b/p")
+        done = begin_and_die(it, there)
+        change(it, there, signal.SIGUSR1, True)
+        parts = go_on(it, there)
+        equal(len(parts), 5 - done, "parts")
+        equal({(line.payload, line.checksum) for line in parts}, {("chunks", "none")}, "proofs")
+
+
+@case
+def an_upload_goes_on_when_checksums_mean_something_else(it):
+    at_once(it, [(f"{name}-{forgets}", functools.partial(function, forgets=forgets))
+                 for name, function in (("no-proof", checksums_become_no_proof), ("unknown", checksums_become_unknown))
+                 for forgets in (False, True)] + [("proof", checksums_become_a_proof)])
 
 
 @case

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import time
 
-from harness import LONG, Dir, Failure, Link, case, check, equal, main, make_tree, random_of, read, same_trees, set_age, write
-from s3_gateway import MIB, admin, as_other, ask, at_once, at_time, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, \
+from harness import LONG, Dir, Failure, Link, at_once, case, check, equal, main, make_tree, random_of, read, same_trees, set_age, write
+from s3_gateway import MIB, admin, as_other, ask, at_time, bucket, by_rclone, contents, no_uploads, proxy, rclone, stored_whole, \
     upload_by_hand, uploads
 
 SMALL = [f"f{number}" for number in range(8)]
@@ -58,6 +58,7 @@ PUTS = [  # name, rule, requests, options
     ("shorten", "shorten tries=1", XML, ()),
     ("corrupt", "corrupt tries=1", BODIES + ("complete",), ()),
     ("corrupt_end", "corrupt at=-1 tries=1", BODIES, ()),
+    ("unreadable", "corrupt side=reply at=0 tries=1", ("create", "complete"), ()),
     ("etag", "etag tries=1", ("part",), ()),
     ("hang", "hang tries=1", ALL, STALL),
     ("hang_in_request", "hang side=request tries=1", BODIES + ("complete",), STALL),
@@ -252,6 +253,13 @@ def a_completion_that_is_never_answered_is_settled_by_looking(it):
 @case
 def a_completion_that_comes_too_late_begins_again(it):
     there, _ = in_weather(it, "err status=404 code=NoSuchUpload method=POST path=uploadId nth=1")
+    stored_whole(it, there)
+
+
+@case
+def a_begin_that_is_carried_out_late_leaves_no_upload(it):
+    """The store hears of it when another one has been begun and its parts are on their way."""
+    there, _ = in_weather(it, "late delay=0.5 method=POST path=uploads= tries=1", "slow rate=6M path=partNumber")
     stored_whole(it, there)
 
 

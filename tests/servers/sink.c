@@ -10,6 +10,7 @@
  * --ignore   checksum headers are not looked at, as by Ceph 16
  * --unknown  requests with checksum headers are refused, as by a server that never heard of them
  * --no-parts checksum headers are looked at with put, not with parts
+ *            SIGUSR1 switches --ignore on and off, SIGUSR2 --unknown
  * --damage N the first byte of each of the first N large bodies is another one when it is looked at
  * The log has a line for each request: METHOD PATH STATUS PAYLOAD CHECKSUM BYTES. */
 #include "base/buf.h"
@@ -25,6 +26,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +41,7 @@
 
 static struct {
     const char *cert, *key, *port_file, *log;
-    bool plain, ignore, unknown, no_parts;
+    atomic_bool plain, ignore, unknown, no_parts;
     long damage; /* guarded by lock */
 } options;
 
@@ -674,7 +676,7 @@ static void read_options(int argc, char **argv)
     const struct {
         const char *name;
         const char **value;
-        bool *flag;
+        atomic_bool *flag;
     } known[] = {
         { "--cert", &options.cert, NULL },           { "--key", &options.key, NULL },
         { "--port-file", &options.port_file, NULL }, { "--log", &options.log, NULL },
@@ -705,10 +707,19 @@ static void read_options(int argc, char **argv)
     }
 }
 
+/* What it does changes while uploads are under way. */
+static void on_switch(int number)
+{
+    atomic_bool *flag = number == SIGUSR1 ? &options.ignore : &options.unknown;
+    atomic_store(flag, !atomic_load(flag));
+}
+
 int main(int argc, char **argv)
 {
     read_options(argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, on_switch);
+    signal(SIGUSR2, on_switch);
     if (options.log != NULL && (log_file = fopen(options.log, "ae")) == NULL) {
         perror(options.log);
         return 1;

@@ -129,6 +129,13 @@ int s3_error_set(struct err *err, const struct s3_answer *answer)
     return -1;
 }
 
+int s3_error_as(struct err *err, enum err_kind kind)
+{
+    const struct err why = *err;
+    err_clear(err);
+    return err_set(err, kind, "%s", why.text);
+}
+
 int s3_error_set_code(struct err *err, const char *code, const char *message)
 {
     struct s3_error error = { 0 };

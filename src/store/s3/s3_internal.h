@@ -111,6 +111,8 @@ struct s3_answer {
 int s3_error_set(struct err *err, const struct s3_answer *answer);
 /* Of one key in a DeleteObjects answer. */
 int s3_error_set_code(struct err *err, const char *code, const char *message);
+/* The same words as an error of another kind. Returns -1. */
+int s3_error_as(struct err *err, enum err_kind kind);
 
 /* The whole key of a key of the store. */
 static inline const char *s3_whole_key(const struct s3_store *store, const char *key,

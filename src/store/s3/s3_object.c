@@ -186,14 +186,6 @@ static void take_etag(const struct http_reply *reply, struct store_result *ret_r
     s3_etag_copy(ret_result->etag, etag != NULL ? etag : "");
 }
 
-/* The worker tries it again, without the header then. */
-static int again_signed(struct err *err)
-{
-    const struct err why = *err;
-    err_clear(err);
-    return err_set(err, ERR_SERVER, "%s", why.text);
-}
-
 /* 1: it is there already, from an earlier try. */
 static int send_put(struct s3_store *store, const struct store_put *put, struct s3_load *load,
                     const char *nonce, struct store_result *ret_result, struct err *err)
@@ -216,7 +208,9 @@ static int send_put(struct s3_store *store, const struct store_put *put, struct 
     SCOPED(http_reply) struct http_reply reply = { 0 };
     if (s3_do(store, &call, &reply, err) < 0) {
         if (!put->if_absent || err->http != 412)
-            return load->by_crc64 && s3_doubts_crc64(store, err) ? again_signed(err) : -1;
+            /* The worker tries it again, without the header then. */
+            return load->by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_SERVER)
+                                                                 : -1;
         if (!is_ours(store, put, nonce, load, ret_result))
             return conflict(put->key, err);
         err_clear(err);
@@ -286,7 +280,7 @@ static int send_copy(struct s3_store *store, const char *from_key, const char *t
     if (s3_do(store, &call, &reply, err) < 0)
         return -1;
     SCOPED(buf) struct buf etag = { 0 };
-    if (s3_xml_value(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
+    if (s3_xml_need(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
         return -1;
     s3_etag_copy(ret_result->etag, buf_text(&etag));
     return 0;

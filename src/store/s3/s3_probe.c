@@ -544,7 +544,9 @@ bool s3_proves_by_crc64(struct s3_store *store)
 
 bool s3_doubts_crc64(struct s3_store *store, const struct err *err)
 {
-    if (err->kind == ERR_CORRUPT || (err->http != 400 && err->http != 501))
+    /* Other kinds have a reason of their own, as that a token has expired. */
+    if ((err->kind != ERR_LIMIT && err->kind != ERR_SERVER) ||
+        (err->http != 400 && err->http != 501))
         return false;
     char *endpoint = s3_place_endpoint(&store->place);
     atomic_store(&store->proof, PROOF_SHA256);

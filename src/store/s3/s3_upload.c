@@ -139,13 +139,13 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
     int result = s3_do(store, &call, &reply, err);
     const bool may_be_there = result == 0 || err->http == 0 || err->http >= 500;
     if (result == 0)
-        result = s3_xml_value(buf_text(&reply.body), reply.body.len, "UploadId", &id, err);
+        result = s3_xml_need(buf_text(&reply.body), reply.body.len, "UploadId", &id, err);
     if (result == 0 && (id.len == 0 || id.len > ID_MAX))
         result = err_set(err, ERR_SERVER, "the answer names no upload");
     if (result < 0) {
         if (may_be_there)
             note_lost(store, put->key, sent_ns);
-        return -1;
+        return by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_SERVER) : -1;
     }
     /* Sent twice over a connection that broke: the first may have been carried out as well. */
     if (reply.is_resent)
@@ -167,7 +167,9 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
     struct token token = { .id = "" };
     if (token_parse(&token, token_text, err) < 0)
         return -1;
-    struct s3_load load = { .body = body, .by_crc64 = token.by_crc64 };
+    /* An upload goes on as it was begun, with a CRC or without; where that proves nothing any more,
+     * the part is signed too. */
+    struct s3_load load = { .body = body, .by_crc64 = token.by_crc64 && s3_proves_by_crc64(store) };
     const bool streams = !token.by_crc64 && s3_body_is_long(body);
     if (!streams && s3_load_body(&load, body, store->stop, err) < 0)
         return -1;
@@ -185,7 +187,7 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
     size_t header_count = 0;
     if (store->acl != NULL)
         headers[header_count++] = (struct http_header){ "x-amz-acl", store->acl };
-    if (load.by_crc64)
+    if (token.by_crc64)
         headers[header_count++] = (struct http_header){ S3_CRC64_HEADER, load.crc64_text };
     const struct s3_call call = { .method = "PUT",
                                   .key = s3_whole_key(store, put->key, &whole),
@@ -201,8 +203,9 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
         load.crc64 = body->digest->crc64;
     body->digest = given;
     s3_load_end(&load, body);
+    /* What was promised to begin() cannot be kept: only another upload can do without. */
     if (result < 0)
-        return -1;
+        return token.by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_ABSENT) : -1;
     const char *etag = http_reply_header(&reply, "etag");
     *ret_part = (struct store_part){ .number = number,
                                      .size_bytes = body->size_bytes,
@@ -269,7 +272,7 @@ static int send_complete(struct s3_store *store, const struct store_put *put,
                                   .payload = load.sha256,
                                   .reply_limit_bytes = COMPLETE_REPLY_MAX };
     if (s3_do(store, &call, &reply, err) < 0 ||
-        s3_xml_value(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
+        s3_xml_need(buf_text(&reply.body), reply.body.len, "ETag", &etag, err) < 0)
         return -1;
     s3_etag_copy(ret_result->etag, buf_text(&etag));
     return 0;

@@ -132,6 +132,9 @@ static int read_xml(const char *bytes, size_t len, element_fn on_start, element_
                     reset_fn reset, void *arg, bool *ret_mended, struct err *err)
 {
     *ret_mended = false;
+    /* A store that needs long for its answer sends blanks meanwhile. */
+    for (; len != 0 && strchr(" \t\r\n", *bytes) != NULL && *bytes != '\0'; len--)
+        bytes++;
     if (read_once(bytes, len, on_start, on_end, arg))
         return 0;
     SCOPED(buf) struct buf mended = { 0 };
@@ -219,13 +222,32 @@ static void value_reset(void *arg)
     buf_clear(reader->text);
 }
 
-int s3_xml_value(const char *bytes, size_t len, const char *name, struct buf *ret_text,
-                 struct err *err)
+static int find_value(const char *bytes, size_t len, const char *name, struct buf *ret_text,
+                      bool *ret_found, struct err *err)
 {
     struct value_reader reader = { .name = name, .text = ret_text };
     bool mended = false;
     value_reset(&reader);
-    return read_xml(bytes, len, NULL, one_value, value_reset, &reader, &mended, err);
+    if (read_xml(bytes, len, NULL, one_value, value_reset, &reader, &mended, err) < 0)
+        return -1;
+    *ret_found = reader.found;
+    return 0;
+}
+
+int s3_xml_value(const char *bytes, size_t len, const char *name, struct buf *ret_text,
+                 struct err *err)
+{
+    bool found = false;
+    return find_value(bytes, len, name, ret_text, &found, err);
+}
+
+int s3_xml_need(const char *bytes, size_t len, const char *name, struct buf *ret_text,
+                struct err *err)
+{
+    bool found = false;
+    if (find_value(bytes, len, name, ret_text, &found, err) < 0)
+        return -1;
+    return found ? 0 : err_set(err, ERR_SERVER, "the answer has no %s", name);
 }
 
 /* ---- pages ---- */

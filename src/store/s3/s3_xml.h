@@ -30,6 +30,9 @@ void s3_xml_error(const char *bytes, size_t len, struct s3_error *ret_error);
 /* The text of the first child `name` of the root; "" when there is none. */
 CHECKED int s3_xml_value(const char *bytes, size_t len, const char *name, struct buf *ret_text,
                          struct err *err);
+/* The same, but ERR_SERVER when there is none: what such an answer says is no success. */
+CHECKED int s3_xml_need(const char *bytes, size_t len, const char *name, struct buf *ret_text,
+                        struct err *err);
 
 /* One page of a listing: of objects, of parts or of uploads. */
 struct s3_item {

@@ -181,30 +181,6 @@ static void test_host_of_url_leaves_secrets_out(void **state)
     }
 }
 
-static void test_peers_are_bad_for_a_while(void **state)
-{
-    (void)state;
-    struct peers peers;
-    peers_init(&peers);
-    const struct peer a = { .address = "a", .len = 4 };
-    const struct peer b = { .address = "b", .len = 4 };
-    assert_false(peers_is_bad(&peers, &a, 100));
-    peers_blame(&peers, &a, 100);
-    assert_true(peers_is_bad(&peers, &a, 100 + 29 * NS_PER_S));
-    assert_false(peers_is_bad(&peers, &b, 100));
-    assert_false(peers_is_bad(&peers, &a, 100 + 31 * NS_PER_S));
-    peers_blame(&peers, &a, 100 + 20 * NS_PER_S);
-    assert_true(peers_is_bad(&peers, &a, 100 + 31 * NS_PER_S));
-    /* The oldest gives way. */
-    for (unsigned i = 0; i < PEERS_BAD_MAX; i++) {
-        const struct peer other = { .address = { 'x', (unsigned char)i }, .len = 4 };
-        peers_blame(&peers, &other, 100 + (21 + (int64_t)i) * NS_PER_S);
-        assert_true(peers_is_bad(&peers, &other, 100 + 40 * NS_PER_S));
-    }
-    assert_false(peers_is_bad(&peers, &a, 100 + 31 * NS_PER_S));
-    peers_done(&peers);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,7 +192,6 @@ int main(void)
         cmocka_unit_test(test_head_forgets_an_interim_one),
         cmocka_unit_test(test_head_has_an_end),
         cmocka_unit_test(test_host_of_url_leaves_secrets_out),
-        cmocka_unit_test(test_peers_are_bad_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

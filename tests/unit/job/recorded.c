@@ -56,7 +56,7 @@ static void seal_results(int dir_fd, uint32_t number, const struct recorded *ent
         result_sum_add(&sum, result.status, result.size_bytes, 0);
         written++;
     }
-    assert_int_equal(result_file_seal(dir_fd, number, &bytes, written, &sum, &err), 0);
+    assert_int_equal(result_file_seal(dir_fd, number, &bytes, written, &sum, &(struct result_rest){ .tries = 1 }, &err), 0);
 }
 
 void recorded_segment(const struct generation *generation, uint32_t number,

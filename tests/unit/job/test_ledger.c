@@ -59,14 +59,13 @@ struct process {
     struct ledger *ledger;
 };
 
-static void process_start(struct process *process, bool retry_failed)
+static void process_start(struct process *process)
 {
     struct err err = { 0 };
     *process = (struct process){ 0 };
     assert_int_equal(claim_take(&process->claim, job.dir_fd, NULL, &err), 0);
     const struct ledger_options options = { .generation = &generation,
                                             .claim = &process->claim,
-                                            .retry_failed = retry_failed,
                                             .stop = &process->stop };
     assert_int_equal(ledger_start(&process->ledger, &options, &err), 0);
 }
@@ -81,14 +80,14 @@ static void process_end(struct process *process)
 }
 
 /* Which entries of the segment need a worker, as text: "a", "ace". */
-static void expect_open(struct process *process, uint32_t number, const char *names)
+static void expect_taken(struct process *process, uint32_t number, bool retry, const char *names)
 {
     SCOPED(segment) struct segment segment;
     struct err err = { 0 };
     uint8_t *open = NULL;
     uint64_t count = 99;
     assert_int_equal(segment_open(&segment, generation.dir_fd, number, &err), 0);
-    assert_int_equal(ledger_open_segment(process->ledger, &segment, &open, &count, &err), 0);
+    assert_int_equal(ledger_take_segment(process->ledger, &segment, retry, &open, &count, &err), 1);
     char got[PLANNED + 1] = "";
     for (uint32_t i = 0; i < PLANNED; i++)
         if (open[i] != 0)
@@ -100,6 +99,21 @@ static void expect_open(struct process *process, uint32_t number, const char *na
     struct plan_entry entry;
     assert_int_equal(segment_next(&segment, &entry, &err), 1);
     assert_int_equal(entry.ordinal, 0);
+}
+
+static void expect_open(struct process *process, uint32_t number, const char *names)
+{
+    expect_taken(process, number, false, names);
+}
+
+static void expect_refused(struct process *process, uint32_t number, bool retry)
+{
+    SCOPED(segment) struct segment segment;
+    struct err err = { 0 };
+    uint8_t *open = NULL;
+    uint64_t count = 99;
+    assert_int_equal(segment_open(&segment, generation.dir_fd, number, &err), 0);
+    assert_int_equal(ledger_take_segment(process->ledger, &segment, retry, &open, &count, &err), 0);
 }
 
 static void report(struct process *process, uint32_t number, const char *names,
@@ -144,7 +158,7 @@ static void test_plan_settles_what_needs_no_worker(void **state)
 {
     (void)state;
     struct process process;
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     assert_int_equal(counted(&process, RESULT_UNCHANGED), 1);
     assert_int_equal(counted(&process, RESULT_SKIPPED), 1);
@@ -155,13 +169,13 @@ static void test_results_of_an_unsealed_segment_survive_a_restart(void **state)
 {
     (void)state;
     struct process process;
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     report(&process, 1, "ae", RESULT_DONE);
     process_end(&process);
     assert_false(has_sealed(1));
     for (int i = 0; i < 2; i++) { /* reading does not use it up */
-        process_start(&process, false);
+        process_start(&process);
         assert_int_equal(counted(&process, RESULT_DONE), 2);
         expect_open(&process, 1, "c");
         expect_open(&process, 2, "ace");
@@ -174,7 +188,7 @@ static void test_segment_is_sealed_with_its_last_result(void **state)
 {
     (void)state;
     struct process process;
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     report(&process, 1, "c", RESULT_REPLACED);
     report(&process, 1, "a", RESULT_DONE);
@@ -188,7 +202,7 @@ static void test_segment_is_sealed_with_its_last_result(void **state)
     struct ledger_counts counts;
     struct result result;
     struct err err = { 0 };
-    process_start(&process, false);
+    process_start(&process);
     assert_true(ledger_segment_sealed(process.ledger, 1));
     ledger_counts(process.ledger, &counts);
     assert_int_equal(counts.segments_sealed, 1);
@@ -218,12 +232,12 @@ static void test_segment_without_work_is_sealed_when_it_is_opened(void **state)
     struct err err = { 0 };
     recorded_segment(&generation, 3, &planned[1], 1, false);
     assert_int_equal(generation_refresh(&generation, &err), 0);
-    process_start(&process, false);
+    process_start(&process);
     SCOPED(segment) struct segment segment;
     uint8_t *open = NULL;
     uint64_t count = 99;
     assert_int_equal(segment_open(&segment, generation.dir_fd, 3, &err), 0);
-    assert_int_equal(ledger_open_segment(process.ledger, &segment, &open, &count, &err), 0);
+    assert_int_equal(ledger_take_segment(process.ledger, &segment, false, &open, &count, &err), 1);
     mem_release(open);
     assert_int_equal(count, 0);
     settle(&process);
@@ -237,7 +251,7 @@ static void test_killed_process_leaves_what_was_flushed(void **state)
     const pid_t child = fork();
     if (child == 0) {
         struct process process;
-        process_start(&process, false);
+        process_start(&process);
         expect_open(&process, 1, "ace");
         report(&process, 1, "ac", RESULT_DONE);
         settle(&process);
@@ -247,7 +261,7 @@ static void test_killed_process_leaves_what_was_flushed(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     struct process process;
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "e");
     report(&process, 1, "e", RESULT_DONE);
     settle(&process);
@@ -259,7 +273,7 @@ static void test_killed_process_leaves_what_was_flushed(void **state)
 static void seal_first(enum result_status last)
 {
     struct process process;
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     report(&process, 1, "ac", RESULT_DONE);
     report(&process, 1, "e", last);
@@ -273,7 +287,7 @@ static void test_damaged_sealed_results_are_dropped_for_the_journals(void **stat
     struct process process;
     seal_first(RESULT_DONE);
     scratch_text(&scratch, "job/g000001/000001.res", "damaged");
-    process_start(&process, false);
+    process_start(&process);
     assert_int_equal(ledger_damage_count(process.ledger), 1);
     assert_false(ledger_segment_sealed(process.ledger, 1));
     assert_int_equal(counted(&process, RESULT_DONE), 3);
@@ -281,7 +295,7 @@ static void test_damaged_sealed_results_are_dropped_for_the_journals(void **stat
     settle(&process);
     assert_true(ledger_segment_sealed(process.ledger, 1));
     process_end(&process);
-    process_start(&process, false);
+    process_start(&process);
     assert_int_equal(ledger_damage_count(process.ledger), 0);
     assert_int_equal(counted(&process, RESULT_DONE), 3);
     process_end(&process);
@@ -292,7 +306,7 @@ static void test_torn_journal_loses_its_end_only(void **state)
     (void)state;
     struct process process;
     SCOPED(buf) struct buf bytes = { 0 };
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     report(&process, 1, "a", RESULT_DONE);
     settle(&process);
@@ -300,56 +314,148 @@ static void test_torn_journal_loses_its_end_only(void **state)
     process_end(&process);
     scratch_read(&scratch, "job/g000001/journal-000001.log", &bytes);
     scratch_write(&scratch, "job/g000001/journal-000001.log", bytes.data, bytes.len - 1);
-    process_start(&process, false);
+    process_start(&process);
     assert_int_equal(ledger_damage_count(process.ledger), 1);
     expect_open(&process, 1, "ce");
     process_end(&process);
 }
 
-static void test_failures_stay_unless_they_are_to_be_retried(void **state)
+static void test_failures_are_tried_again_when_they_are_asked_for(void **state)
 {
     (void)state;
     struct process process;
     seal_first(RESULT_FAILED);
-    process_start(&process, false);
+    process_start(&process);
     assert_true(ledger_segment_sealed(process.ledger, 1));
     assert_int_equal(counted(&process, RESULT_FAILED), 1);
-    process_end(&process);
-
-    process_start(&process, true);
+    expect_refused(&process, 1, false);
+    assert_int_equal(ledger_sealed_tries(process.ledger, 1), 1);
+    assert_int_equal(ledger_next_retry(process.ledger, 0, 2), 1);
+    assert_int_equal(ledger_next_retry(process.ledger, 0, 1), 0);
+    assert_int_equal(ledger_next_retry(process.ledger, 1, 2), 0);
+    expect_taken(&process, 1, true, "e");
     assert_false(ledger_segment_sealed(process.ledger, 1));
     assert_int_equal(counted(&process, RESULT_FAILED), 0);
     assert_int_equal(counted(&process, RESULT_DONE), 2);
-    expect_open(&process, 1, "e");
+    report(&process, 1, "e", RESULT_FAILED);
+    settle(&process);
+    assert_int_equal(counted(&process, RESULT_FAILED), 1);
+    assert_int_equal(ledger_next_retry(process.ledger, 0, 2), 0);
+    assert_int_equal(ledger_next_retry(process.ledger, 0, 3), 1);
+    expect_taken(&process, 1, true, "e");
     report(&process, 1, "e", RESULT_DONE);
     settle(&process);
     assert_true(ledger_segment_sealed(process.ledger, 1));
     assert_int_equal(counted(&process, RESULT_DONE), 3);
     assert_int_equal(counted(&process, RESULT_FAILED), 0);
+    assert_int_equal(ledger_next_retry(process.ledger, 0, UINT32_MAX), 0);
     process_end(&process);
-
-    process_start(&process, true);
-    assert_true(ledger_segment_sealed(process.ledger, 1));
+    process_start(&process);
     assert_int_equal(counted(&process, RESULT_DONE), 3);
     assert_int_equal(counted(&process, RESULT_FAILED), 0);
     process_end(&process);
+}
+
+/* Two processes at once: the second has joined, and its claims are of another file. */
+static void process_join(struct process *process)
+{
+    struct err err = { 0 };
+    *process = (struct process){ 0 };
+    assert_int_equal(claim_join(&process->claim, job.dir_fd, &err), 0);
+    const struct ledger_options options = { .generation = &generation,
+                                            .claim = &process->claim,
+                                            .stop = &process->stop };
+    assert_int_equal(ledger_start(&process->ledger, &options, &err), 0);
+}
+
+static void test_two_processes_share_the_segments(void **state)
+{
+    (void)state;
+    struct process first;
+    struct process second;
+    process_start(&first);
+    process_join(&second);
+    assert_int_not_equal(ledger_process(first.ledger), ledger_process(second.ledger));
+    expect_open(&first, 1, "ace");
+    expect_refused(&second, 1, false);
+    expect_open(&second, 2, "ace");
+    report(&first, 1, "ac", RESULT_DONE);
+    report(&first, 1, "e", RESULT_FAILED);
+    settle(&first);
+    /* Sealed by the other one: counted once, and never done again. */
+    assert_false(ledger_segment_sealed(second.ledger, 1));
+    assert_true(ledger_adopt(second.ledger, 1));
+    assert_int_equal(counted(&second, RESULT_DONE), 2);
+    expect_refused(&second, 1, false);
+    /* What failed there may be possible here. */
+    assert_int_equal(ledger_next_retry(second.ledger, 0, 3), 1);
+    expect_taken(&second, 1, true, "e");
+    expect_refused(&first, 1, true);
+    report(&second, 1, "e", RESULT_DONE);
+    settle(&second);
+    /* The first still has the old results; it finds the new ones when it asks. */
+    assert_int_equal(counted(&first, RESULT_FAILED), 1);
+    expect_refused(&first, 1, true);
+    assert_int_equal(counted(&first, RESULT_FAILED), 0);
+    assert_int_equal(counted(&first, RESULT_DONE), 3);
+    process_end(&second);
+    process_end(&first);
+}
+
+static void test_segment_of_a_process_that_left_is_continued(void **state)
+{
+    (void)state;
+    struct process first;
+    struct process second;
+    process_start(&first);
+    process_join(&second);
+    expect_open(&first, 1, "ace");
+    report(&first, 1, "a", RESULT_DONE);
+    settle(&first);
+    expect_refused(&second, 1, false);
+    process_end(&first);
+    /* It began after the second had read the journals. */
+    expect_open(&second, 1, "ce");
+    assert_int_equal(counted(&second, RESULT_DONE), 1);
+    report(&second, 1, "ce", RESULT_DONE);
+    settle(&second);
+    assert_true(has_sealed(1));
+    process_end(&second);
+}
+
+static void test_process_that_lost_a_segment_stops(void **state)
+{
+    (void)state;
+    struct process first;
+    struct err err = { 0 };
+    process_start(&first);
+    expect_open(&first, 1, "ace");
+    scratch_text(&scratch, "job/g000001/000001.g2", "somebody");
+    for (int i = 0; i < 300 && !stop_raised(&first.stop); i++)
+        (void)!stop_sleep(NULL, 10 * NS_PER_MS, &err);
+    assert_true(stop_raised(&first.stop));
+    assert_int_equal(ledger_stop(first.ledger, &err), -1);
+    assert_int_equal(err.kind, ERR_CONFIG);
+    assert_non_null(strstr(err.text, "batch 1"));
+    ledger_free(first.ledger);
+    claim_release(&first.claim);
 }
 
 static void test_retried_success_before_a_kill_is_not_lost(void **state)
 {
     (void)state;
     struct process process;
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     report(&process, 1, "a", RESULT_DONE);
     report(&process, 1, "ce", RESULT_FAILED);
     process_end(&process);
-    process_start(&process, true);
-    expect_open(&process, 1, "ce");
+    process_start(&process);
+    expect_taken(&process, 1, true, "ce");
     report(&process, 1, "e", RESULT_DONE);
     process_end(&process); /* before c was retried */
-    process_start(&process, true);
-    expect_open(&process, 1, "c");
+    process_start(&process);
+    expect_taken(&process, 1, true, "c");
     assert_int_equal(counted(&process, RESULT_DONE), 2);
     process_end(&process);
 }
@@ -361,14 +467,14 @@ static void test_intents_of_earlier_processes_are_found(void **state)
     struct err err = { 0 };
     uint32_t found[4] = { 0 };
     for (uint32_t i = 1; i <= 2; i++) {
-        process_start(&process, false);
+        process_start(&process);
         expect_open(&process, 1, "ace");
         assert_int_equal(ledger_intent(process.ledger, 1, 0, i, &err), 0);
         /* Its own are no leftovers. */
         assert_int_equal(ledger_leftovers(process.ledger, 1, 0, found, 4), i - 1);
         process_end(&process);
     }
-    process_start(&process, false);
+    process_start(&process);
     assert_int_equal(ledger_leftovers(process.ledger, 1, 1, found, 4), 2);
     assert_int_equal(found[0] + found[1], 3);
     assert_int_equal(ledger_leftovers(process.ledger, 1, 2, found, 4), 1);
@@ -388,7 +494,7 @@ static void test_large_objects_under_way_are_found_with_their_parts(void **state
         .segment = 1, .ordinal = 2, .part_bytes = 7, .size_bytes = 30, .token = "token"
     };
     const struct journal_upload other = { .segment = 2, .ordinal = 4, .token = "other" };
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     assert_int_equal(ledger_begin(process.ledger, &upload, &err), 0);
     assert_int_equal(ledger_begin(process.ledger, &other, &err), 0);
@@ -400,7 +506,7 @@ static void test_large_objects_under_way_are_found_with_their_parts(void **state
     process_end(&process);
 
     struct ledger_upload found;
-    process_start(&process, false);
+    process_start(&process);
     assert_true(ledger_find_upload(process.ledger, 1, 2, &found));
     assert_string_equal(found.upload.token, "token");
     assert_int_equal(found.upload.size_bytes, 30);
@@ -413,7 +519,7 @@ static void test_large_objects_under_way_are_found_with_their_parts(void **state
     /* Begun again: the old parts are of no use. */
     assert_int_equal(ledger_begin(process.ledger, &upload, &err), 0);
     process_end(&process);
-    process_start(&process, false);
+    process_start(&process);
     assert_true(ledger_find_upload(process.ledger, 1, 2, &found));
     assert_int_equal(found.process, 2);
     assert_int_equal(found.part_count, 0);
@@ -453,13 +559,14 @@ static void test_many_batches_from_many_threads_are_all_kept(void **state)
     recorded_segment(&generation, 3, entries, REPORTERS * EACH + 1, false);
     mem_release(entries);
     assert_int_equal(generation_refresh(&generation, &err), 0);
-    process_start(&process, false);
+    process_start(&process);
     uint8_t *open = NULL;
     uint64_t count = 0;
     {
         SCOPED(segment) struct segment segment;
         assert_int_equal(segment_open(&segment, generation.dir_fd, 3, &err), 0);
-        assert_int_equal(ledger_open_segment(process.ledger, &segment, &open, &count, &err), 0);
+        assert_int_equal(ledger_take_segment(process.ledger, &segment, false, &open, &count, &err),
+                         1);
         mem_release(open);
     }
     struct reporter reporters[REPORTERS] = { 0 };
@@ -473,7 +580,7 @@ static void test_many_batches_from_many_threads_are_all_kept(void **state)
     for (uint32_t i = 0; i < REPORTERS; i++)
         thread_join(&reporters[i].thread);
     process_end(&process);
-    process_start(&process, false);
+    process_start(&process);
     assert_int_equal(counted(&process, RESULT_DONE), REPORTERS * EACH);
     assert_int_equal(ledger_damage_count(process.ledger), 0);
     process_end(&process);
@@ -484,7 +591,7 @@ static void test_claim_taken_over_stops_the_process(void **state)
     (void)state;
     struct process process;
     struct err err = { 0 };
-    process_start(&process, false);
+    process_start(&process);
     scratch_text(&scratch, "job/claims/run.g9", "somebody else");
     while (!stop_raised(&process.stop)) /* it looks once a second */
         usleep(1000);
@@ -504,7 +611,7 @@ static void test_released_ledger_writes_no_more(void **state)
     struct err err = { 0 };
     SCOPED(buf) struct buf before = { 0 };
     SCOPED(buf) struct buf after = { 0 };
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     report(&process, 1, "a", RESULT_DONE);
     assert_true(ledger_release(process.ledger, 60 * NS_PER_S));
@@ -517,7 +624,7 @@ static void test_released_ledger_writes_no_more(void **state)
     process_end(&process);
     scratch_read(&scratch, "job/g000001/journal-000001.log", &after);
     assert_int_equal(before.len, after.len);
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ce");
     process_end(&process);
 }
@@ -529,7 +636,7 @@ static void test_ledger_can_be_read_without_writing(void **state)
     struct ledger *ledger = NULL;
     struct ledger_counts counts;
     struct err err = { 0 };
-    process_start(&process, false);
+    process_start(&process);
     expect_open(&process, 1, "ace");
     report(&process, 1, "a", RESULT_DONE);
     settle(&process);
@@ -559,7 +666,10 @@ int main(void)
         CASE(test_killed_process_leaves_what_was_flushed),
         CASE(test_damaged_sealed_results_are_dropped_for_the_journals),
         CASE(test_torn_journal_loses_its_end_only),
-        CASE(test_failures_stay_unless_they_are_to_be_retried),
+        CASE(test_failures_are_tried_again_when_they_are_asked_for),
+        CASE(test_two_processes_share_the_segments),
+        CASE(test_segment_of_a_process_that_left_is_continued),
+        CASE(test_process_that_lost_a_segment_stops),
         CASE(test_retried_success_before_a_kill_is_not_lost),
         CASE(test_intents_of_earlier_processes_are_found),
         CASE(test_large_objects_under_way_are_found_with_their_parts),

@@ -156,6 +156,8 @@ static void test_what_nobody_writes_is_refused(void **state)
 
 /* ---- sealed files ---- */
 
+static const struct result_rest rest = { .tries = 2, .failed = 4, .retryable = 3 };
+
 static void seal_small(uint32_t number)
 {
     SCOPED(buf) struct buf bytes = { 0 };
@@ -169,7 +171,7 @@ static void seal_small(uint32_t number)
         result_sum_add(&sum, result.status, result.size_bytes, result.retries);
         result_done(&result);
     }
-    assert_int_equal(result_file_seal(scratch.fd, number, &bytes, 5, &sum, &err), 0);
+    assert_int_equal(result_file_seal(scratch.fd, number, &bytes, 5, &sum, &rest, &err), 0);
 }
 
 /* ERR_NONE: all could be read and was what seal_small() wrote; other content fails the test. */
@@ -197,6 +199,7 @@ static enum err_kind read_small(uint32_t number, bool load)
     struct result got;
     assert_int_equal(result_file_next(&file, &got, &err), 0);
     assert_memory_equal(&file.sum, &sum, sizeof sum);
+    assert_memory_equal(&file.rest, &rest, sizeof rest);
     return ERR_NONE;
 }
 
@@ -220,7 +223,7 @@ static void test_sealed_without_results(void **state)
     struct result_sum sum = { 0 };
     struct err err = { 0 };
     result_sum_add(&sum, RESULT_UNCHANGED, 7, 0);
-    assert_int_equal(result_file_seal(scratch.fd, 9, &none, 0, &sum, &err), 0);
+    assert_int_equal(result_file_seal(scratch.fd, 9, &none, 0, &sum, &rest, &err), 0);
     SCOPED(result_file) struct result_file file;
     struct result result;
     assert_int_equal(result_file_open(&file, scratch.fd, 9, true, &err), 0);

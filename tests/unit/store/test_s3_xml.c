@@ -39,6 +39,11 @@ static void test_value_is_the_child_of_the_root(void **state)
     assert_string_equal(value.data, "2~a");
     assert_int_equal(s3_xml_value(text, sizeof text - 1, "ETag", &value, &err), 0);
     assert_string_equal(buf_text(&value), "");
+    assert_int_equal(s3_xml_need("\n <R><ETag/></R>", 16, "ETag", &value, &err), 0);
+    assert_string_equal(buf_text(&value), "");
+    assert_int_equal(s3_xml_need(text, sizeof text - 1, "ETag", &value, &err), -1);
+    assert_int_equal(err.kind, ERR_SERVER);
+    err_clear(&err);
     assert_int_equal(s3_xml_value("<R>", 3, "ETag", &value, &err), -1);
     assert_int_equal(err.kind, ERR_SERVER);
 }
