@@ -138,14 +138,14 @@ def rates_and_slow_entries_come_from_the_journal(it):
     source(it, 60)
     make_tree(it / "src", {"large": os.urandom(600000)})
     set_age(it / "src")
-    process = it.start("put", "--job", "job", "--bwlimit", "150K", "src", "file:store")
+    process = it.start("put", "--job", "job", "--bwlimit", "70K", "src", "file:store")
     it.wait_for(lambda: (it / "store").exists(), process)
     time.sleep(2.2)
     process.send_signal(signal.SIGINT)
     it.end(process, 130)
     page = page_of(it)  # of a job that is not finished
     has(page, "totals", "left")
-    it.lade("run", "--bwlimit", "200K", "job")
+    it.lade("run", "--bwlimit", "100K", "job")
     page = page_of(it)
     has(page, "rates", "Bytes a second", "Entries a second", "mean")
     has(page, "slow", "large", "KiB/s")
@@ -200,7 +200,7 @@ def browser(it, *args):
 def a_browser_shows_it_without_a_word_of_complaint(it):
     source(it, 60)
     make_tree(it / "src", {"large": os.urandom(700000), "<img src=x onerror=alert(1)>": b"x" * 5000})
-    it.lade("put", "--job", "job", "--bwlimit", "200K", "src", "file:store")
+    it.lade("put", "--job", "job", "--bwlimit", "110K", "src", "file:store")
     it.lade("report", "-o", "r.html", "job")
     # A probe behind the page measures what was drawn; the page itself has no script.
     probe = """<script>
