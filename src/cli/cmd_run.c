@@ -27,7 +27,7 @@ const struct command cmd_run = {
     .summary = "run a job, or go on with it",
     .operand_min = 1,
     .operand_max = 1,
-    .tables = { rows_batches, rows_repeat, rows_transfer, rows_network, rows_progress, rows_json, rows_common },
+    .tables = { rows_detach, rows_batches, rows_repeat, rows_transfer, rows_network, rows_progress, rows_json, rows_common },
     .examples = {
         { "Run a job that lade plan has made", "lade run run7.job" },
         { "Work on ten batches, then stop with exit status 5 if there are more",

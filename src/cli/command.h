@@ -29,6 +29,7 @@ struct command {
                struct err *err);
 };
 
+extern const struct command cmd_attach;
 extern const struct command cmd_check;
 extern const struct command cmd_doctor;
 extern const struct command cmd_get;
@@ -38,9 +39,11 @@ extern const struct command cmd_ls;
 extern const struct command cmd_mb;
 extern const struct command cmd_plan;
 extern const struct command cmd_put;
+extern const struct command cmd_report;
 extern const struct command cmd_rm;
 extern const struct command cmd_run;
 extern const struct command cmd_status;
+extern const struct command cmd_stop;
 extern const struct command cmd_uploads;
 extern const struct command cmd_version;
 

@@ -324,6 +324,66 @@ const struct opt rows_job[] = {
     { 0 },
 };
 
+const struct opt rows_detach[] = {
+    { .name = "detach",
+      .type = OPT_FLAG,
+      .offset = FIELD(detach),
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .not_with = "dry-run",
+      .help = "go on in the background, also after logout",
+      .doc = "Return as soon as the work is under way, and go on in the background, also when the "
+             "terminal or the session ends. What would be shown is appended to the file 'log' in "
+             "the directory of the job, each line with its time. 'lade attach' shows the progress, "
+             "'lade stop' ends it. What goes wrong before the work begins is told at once, with "
+             "the exit status that it has otherwise." },
+    { 0 },
+};
+
+const struct opt rows_wait[] = {
+    { .name = "wait",
+      .type = OPT_COUNT,
+      .offset = FIELD(wait_s),
+      .fallback = "30",
+      .max = 86400,
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .arg = "SECONDS",
+      .help = "how long to wait until it is gone",
+      .doc = "Wait at most this long until every process is gone. One that is still there then is "
+             "named, and the exit status is 3." },
+    { 0 },
+};
+
+const struct opt rows_watch[] = {
+    { .name = "watch",
+      .letter = 'w',
+      .type = OPT_FLAG,
+      .offset = FIELD(watch),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .not_with = "json",
+      .help = "go on telling until the job ends",
+      .doc = "Show the progress each second until nobody works on the job any more, then the "
+             "status. Where standard error is no terminal, a line is written now and then." },
+    { 0 },
+};
+
+const struct opt rows_output[] = {
+    { .name = "output",
+      .letter = 'o',
+      .type = OPT_PATH,
+      .offset = FIELD(output),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "FILE",
+      .help = "write the report to this file, - = standard output",
+      .doc = "Write the report to this file, which is replaced when it is there, or to standard "
+             "output with '-'. Without this option it is 'report.html' in the directory of the "
+             "job." },
+    { 0 },
+};
+
 const struct opt rows_batches[] = {
     { .name = "max-batches",
       .type = OPT_COUNT,

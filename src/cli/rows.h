@@ -17,19 +17,23 @@ extern const struct opt rows_compare[];   /* --checksum */
 extern const struct opt rows_digest[];    /* --digest */
 extern const struct opt rows_check[];     /* --deep --download --missing */
 extern const struct opt rows_job[];       /* --job */
-extern const struct opt rows_batches[];
-extern const struct opt rows_batch_size[];
-extern const struct opt rows_export[];
-extern const struct opt rows_repeat[];   /* --max-batches */
-extern const struct opt rows_transfer[]; /* --transfers --memory --bwlimit --tpslimit --retries */
-extern const struct opt rows_network[];  /* --stall-timeout */
-extern const struct opt rows_access[];   /* --endpoint-url --profile --region */
-extern const struct opt rows_stored[];   /* --storage-class --acl */
-extern const struct opt rows_doctor[];   /* --again */
-extern const struct opt rows_uploads[];  /* --abort --older-than */
-extern const struct opt rows_crawl[];    /* --crawlers */
-extern const struct opt rows_long[];     /* -l: ls */
-extern const struct opt rows_progress[]; /* --progress */
-extern const struct opt rows_json[];     /* --json */
-extern const struct opt rows_common[];   /* --quiet --verbose --help: every verb */
-extern const struct opt rows_help[];     /* --man --completion --json: lade help */
+extern const struct opt rows_detach[];    /* --detach */
+extern const struct opt rows_wait[];      /* --wait: stop */
+extern const struct opt rows_watch[];     /* --watch: status */
+extern const struct opt rows_output[];    /* -o: report */
+extern const struct opt rows_batches[];   /* --max-batches */
+extern const struct opt rows_batch_size[]; /* --batch-bytes --batch-objects */
+extern const struct opt rows_export[];     /* --export */
+extern const struct opt rows_repeat[];     /* --repeat */
+extern const struct opt rows_transfer[];   /* --transfers --memory --bwlimit --tpslimit --retries */
+extern const struct opt rows_network[];    /* --stall-timeout */
+extern const struct opt rows_access[];     /* --endpoint-url --profile --region */
+extern const struct opt rows_stored[];     /* --storage-class --acl */
+extern const struct opt rows_doctor[];     /* --again */
+extern const struct opt rows_uploads[];    /* --abort --older-than */
+extern const struct opt rows_crawl[];      /* --crawlers */
+extern const struct opt rows_long[];       /* -l: ls */
+extern const struct opt rows_progress[];   /* --progress */
+extern const struct opt rows_json[];       /* --json */
+extern const struct opt rows_common[];     /* --quiet --verbose --help: every verb */
+extern const struct opt rows_help[];       /* --man --completion --json: lade help */

@@ -74,6 +74,7 @@ struct settings {
     const char *batch_bytes;      /* --batch-bytes, NULL = not given */
     uint64_t batch_objects;       /* --batch-objects */
     const char *export;           /* NULL = not given */
+    uint64_t wait_s;              /* stop: until they are gone */
     const char *until;            /* NULL = not given */
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */
@@ -90,12 +91,14 @@ struct settings {
     enum setting_switch progress;
     bool json;
     bool quiet;
-    uint64_t verbose; /* how often it was given */
     bool long_format;
+    bool watch;       /* status: again and again */
+    bool detach;      /* go on in the background */
+    bool help;        /* only tell what the verb does */
+    uint64_t verbose; /* how often it was given */
 
-    /* help */
-    bool help;
-    const char *man;        /* NULL = not given */
+    const char *output;     /* report: NULL = not given */
+    const char *man;        /* help: the same */
     const char *completion; /* "bash", "zsh", "fish" or NULL */
 };
 

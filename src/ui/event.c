@@ -147,3 +147,11 @@ void event_error(struct buf *out, int64_t time_ns, const struct err *err)
     add_error(&json, err);
     end(&json);
 }
+
+void event_detached(struct buf *out, int64_t time_ns, const char *job, int64_t pid)
+{
+    struct json json = begin(out, "detached", time_ns);
+    json_bytes(&json, "job", job, strlen(job));
+    json_i64(&json, "pid", pid);
+    end(&json);
+}

@@ -24,3 +24,5 @@ void event_batch(struct buf *out, int64_t time_ns, uint32_t number, const struct
 void event_summary(struct buf *out, int64_t time_ns, const struct snapshot *snap, int exit_status);
 /* "error": what ended the run. */
 void event_error(struct buf *out, int64_t time_ns, const struct err *err);
+/* "detached": the run goes on in the background. */
+void event_detached(struct buf *out, int64_t time_ns, const char *job, int64_t pid);
