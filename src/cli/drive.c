@@ -8,6 +8,7 @@
 #include "cli/ask.h"
 #include "cli/detach.h"
 #include "cli/display.h"
+#include "cli/foresee.h"
 #include "job/filter.h"
 #include "job/outcome.h"
 #include "job/plan.h"
@@ -197,6 +198,8 @@ static int show_plan(const struct settings *settings, const struct job *job, str
     if (status_read(&status, job, err) < 0)
         return -1;
     display_plan_totals(settings, &status.planned, 0);
+    if (foresee(settings, job, err) < 0)
+        return -1;
     if (!settings->json && !settings->quiet)
         printf("run it: lade run %s\n", job->path);
     return 0;

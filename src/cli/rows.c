@@ -451,6 +451,25 @@ const struct opt rows_export[] = {
       .doc =
           "Write the batches of the plan as JSON: the paths that are completed, queued and failed, "
           "whole directories where that can be. '-' is standard output." },
+    { .name = "rate",
+      .type = OPT_RATE,
+      .offset = FIELD(rate_bytes_per_s),
+      .fallback = "0",
+      .group = OPT_GROUP_JOB,
+      .arg = "RATE",
+      .help = "tell how long the plan takes at so many bytes a second",
+      .doc = "Tell how long the plan takes at this rate (100MB), and at --tpslimit requests a "
+             "second." },
+    { .name = "site",
+      .type = OPT_STRING,
+      .offset = FIELD(site),
+      .group = OPT_GROUP_JOB,
+      .arg = "FILE",
+      .help = "prices and limits of the place, for the plan",
+      .doc = "An INI file of what the place charges and allows. [limits]: quota = 10TB, "
+             "bucket-objects = 500000, quota-contact = ADDRESS. [prices]: currency = USD, "
+             "per-1000-writes, per-1000-reads, per-gb-month, per-gb-in. The plan tells the price, "
+             "and what is beyond a limit." },
     { 0 },
 };
 

@@ -73,6 +73,8 @@ struct settings {
     uint64_t max_batches;         /* 0 = all */
     const char *batch_bytes;      /* --batch-bytes, NULL = not given */
     uint64_t batch_objects;       /* --batch-objects */
+    const char *site;             /* NULL = not given */
+    uint64_t rate_bytes_per_s;    /* 0 = not given */
     const char *export;           /* NULL = not given */
     uint64_t wait_s;              /* stop: until they are gone */
     const char *until;            /* NULL = not given */
