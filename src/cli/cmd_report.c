@@ -55,22 +55,22 @@ static int put_page(const struct settings *settings, const struct job *job, cons
 static int make_page(const struct job *job, const struct status *status,
                      const struct history *history, struct buf *page, struct err *err)
 {
-    struct survey *survey = mem_alloc(sizeof *survey);
+    struct tally *tally = mem_alloc(sizeof *tally);
     struct outcome outcome;
     struct err unknown = { 0 };
     const bool ended = outcome_read(&outcome, job, &unknown) == 0;
-    const int result = survey_read(survey, job, status->generation, history, err);
+    const int result = tally_read(tally, job, status->generation, history, err);
     if (result == 0) {
         const struct report report = { .job = job,
                                        .status = status,
                                        .history = history,
-                                       .survey = survey,
+                                       .tally = tally,
                                        .outcome = ended ? &outcome : NULL,
                                        .now_ns = clock_now_ns() };
         report_page(&report, page);
-        survey_done(survey);
+        tally_done(tally);
     }
-    mem_release(survey);
+    mem_release(tally);
     return result;
 }
 

@@ -189,7 +189,7 @@ static void add_job(const struct report *report, struct buf *out)
     char number[24];
     report_heading(out, "job", "The job", NULL);
     buf_add_text(out, "<div class=\"card\"><table class=\"facts\"><tbody>\n");
-    for (size_t i = 0; i < job->spec.source_count && i < SURVEY_LIST; i++)
+    for (size_t i = 0; i < job->spec.source_count && i < TALLY_LIST; i++)
         name_fact(out, i == 0 ? "From" : "", job->spec.sources[i]);
     name_fact(out, "To", job->spec.dest);
     add_options(&job->spec, out);
@@ -288,7 +288,7 @@ static void count_fact(struct buf *out, const char *what, uint64_t count)
 
 static void add_proof(const struct report *report, struct buf *out)
 {
-    const struct survey_proof *proof = &report->survey->proof;
+    const struct tally_proof *proof = &report->tally->proof;
     report_heading(out, "proof", "Proof", proof_text(report->job));
     buf_add_text(out, "<div class=\"card\"><table class=\"facts\"><tbody>\n");
     count_fact(out, "Moved, CRC64NVME", proof->crc64);
@@ -308,7 +308,7 @@ static void add_proof(const struct report *report, struct buf *out)
 
 /* ---- batches and runs ---- */
 
-static void add_batch(const struct survey_batch *batch, struct buf *out)
+static void add_batch(const struct tally_batch *batch, struct buf *out)
 {
     const struct result_sum *sum = &batch->sum;
     char text[UNITS_TEXT_MAX];
@@ -326,7 +326,7 @@ static void add_batch(const struct survey_batch *batch, struct buf *out)
 
 static void add_batches(const struct report *report, struct buf *out)
 {
-    const struct survey *survey = report->survey;
+    const struct tally *tally = report->tally;
     report_heading(out, "batches", "Batches", NULL);
     buf_add_text(out, "<div class=\"card scroll\"><table><thead><tr><th scope=\"col\" class=\"n\">"
                       "Batch</th><th scope=\"col\" class=\"n\">Entries</th><th scope=\"col\" "
@@ -334,12 +334,12 @@ static void add_batches(const struct report *report, struct buf *out)
                       "<th scope=\"col\" class=\"n\">Unchanged</th><th scope=\"col\" class=\"n\">"
                       "Failed</th><th scope=\"col\" class=\"n\">Retries</th>"
                       "<th scope=\"col\">State</th></tr></thead><tbody>\n");
-    for (uint32_t i = 0; i < survey->batch_count; i++)
-        add_batch(&survey->batches[i], out);
+    for (uint32_t i = 0; i < tally->batch_count; i++)
+        add_batch(&tally->batches[i], out);
     buf_add_text(out, "</tbody></table>");
-    if (survey->batch_total > survey->batch_count)
+    if (tally->batch_total > tally->batch_count)
         buf_printf(out, "<p class=\"more\">and %u more</p>",
-                   survey->batch_total - survey->batch_count);
+                   tally->batch_total - tally->batch_count);
     buf_add_text(out, "</div>\n");
 }
 

@@ -7,7 +7,7 @@
 #include "job/job.h"
 #include "job/outcome.h"
 #include "job/status.h"
-#include "job/survey.h"
+#include "job/tally.h"
 
 #include <stdint.h>
 
@@ -15,7 +15,7 @@ struct report {
     const struct job *job;
     const struct status *status;
     const struct history *history;
-    const struct survey *survey;
+    const struct tally *tally;
     const struct outcome *outcome; /* NULL: not known */
     int64_t now_ns;
 };

@@ -86,31 +86,31 @@ static void add_size_title(uint32_t i, struct buf *out)
     if (i == 0)
         buf_add_text(out, "empty");
     else if (i == 1)
-        buf_printf(out, "below %s", units_bytes(survey_size_limit(i), to));
-    else if (i + 1 == SURVEY_SIZES)
-        buf_printf(out, "%s and more", units_bytes(survey_size_limit(i - 1), from));
+        buf_printf(out, "below %s", units_bytes(tally_size_limit(i), to));
+    else if (i + 1 == TALLY_SIZES)
+        buf_printf(out, "%s and more", units_bytes(tally_size_limit(i - 1), from));
     else
-        buf_printf(out, "%s to %s", units_bytes(survey_size_limit(i - 1), from),
-                   units_bytes(survey_size_limit(i), to));
+        buf_printf(out, "%s to %s", units_bytes(tally_size_limit(i - 1), from),
+                   units_bytes(tally_size_limit(i), to));
 }
 
 void report_sizes(const struct report *report, struct buf *out)
 {
-    const struct survey *survey = report->survey;
+    const struct tally *tally = report->tally;
     char text[UNITS_TEXT_MAX];
     uint64_t most_count = 0;
     uint64_t most_bytes = 0;
-    uint32_t first = SURVEY_SIZES;
+    uint32_t first = TALLY_SIZES;
     uint32_t last = 0;
-    for (uint32_t i = 0; i < SURVEY_SIZES; i++) {
-        most_count = survey->size_count[i] > most_count ? survey->size_count[i] : most_count;
-        most_bytes = survey->size_bytes[i] > most_bytes ? survey->size_bytes[i] : most_bytes;
-        if (survey->size_count[i] == 0)
+    for (uint32_t i = 0; i < TALLY_SIZES; i++) {
+        most_count = tally->size_count[i] > most_count ? tally->size_count[i] : most_count;
+        most_bytes = tally->size_bytes[i] > most_bytes ? tally->size_bytes[i] : most_bytes;
+        if (tally->size_count[i] == 0)
             continue;
         first = first < i ? first : i;
         last = i;
     }
-    if (first == SURVEY_SIZES)
+    if (first == TALLY_SIZES)
         return;
     report_heading(out, "sizes", "Sizes of files", NULL);
     buf_add_text(out, "<div class=\"card scroll\"><table><thead><tr><th scope=\"col\">Size</th>"
@@ -121,11 +121,11 @@ void report_sizes(const struct report *report, struct buf *out)
         buf_add_text(out, "<tr><th scope=\"row\">");
         add_size_title(i, out);
         buf_printf(out, "</th><td class=\"n\">%s</td><td class=\"wide\">",
-                   units_count(survey->size_count[i], text));
-        chart_bar((double)survey->size_count[i], (double)most_count, "plain", out);
+                   units_count(tally->size_count[i], text));
+        chart_bar((double)tally->size_count[i], (double)most_count, "plain", out);
         buf_printf(out, "</td><td class=\"n\">%s</td><td class=\"wide\">",
-                   units_bytes(survey->size_bytes[i], text));
-        chart_bar((double)survey->size_bytes[i], (double)most_bytes, "kept", out);
+                   units_bytes(tally->size_bytes[i], text));
+        chart_bar((double)tally->size_bytes[i], (double)most_bytes, "kept", out);
         buf_add_text(out, "</td></tr>\n");
     }
     buf_add_text(out, "</tbody></table></div>\n");

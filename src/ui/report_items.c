@@ -26,14 +26,14 @@ static void close_table(uint64_t shown, uint64_t total, const char *where, struc
     buf_add_text(out, "</div>\n");
 }
 
-static void add_name_cell(const struct survey_item *item, struct buf *out)
+static void add_name_cell(const struct tally_item *item, struct buf *out)
 {
     buf_add_text(out, "<tr><td>");
     html_name(out, item->name);
     buf_add_text(out, "</td>");
 }
 
-static void add_reasons(const struct survey_list *list, const char *id, const char *title,
+static void add_reasons(const struct tally_list *list, const char *id, const char *title,
                         struct buf *out)
 {
     static const char *const titles[] = { "Name", "Size", "Why" };
@@ -44,7 +44,7 @@ static void add_reasons(const struct survey_list *list, const char *id, const ch
     report_heading(out, id, title, NULL);
     open_table(titles, right, 3, out);
     for (uint32_t i = 0; i < list->count; i++) {
-        const struct survey_item *item = &list->items[i];
+        const struct tally_item *item = &list->items[i];
         add_name_cell(item, out);
         buf_printf(out, "<td class=\"n\">%s</td><td%s>", units_bytes(item->size_bytes, size),
                    item->status == RESULT_FAILED ? " class=\"why\"" : "");
@@ -63,7 +63,7 @@ static void add_slow(const struct report *report, struct buf *out)
 {
     static const char *const titles[] = { "Name", "Size", "Time", "Rate", "Retries" };
     static const bool right[] = { false, true, true, true, true };
-    const struct survey_list *list = &report->survey->slow;
+    const struct tally_list *list = &report->tally->slow;
     char text[UNITS_TEXT_MAX];
     report_heading(out, "slow", "What took longest", NULL);
     if (list->count == 0) {
@@ -72,7 +72,7 @@ static void add_slow(const struct report *report, struct buf *out)
     }
     open_table(titles, right, 5, out);
     for (uint32_t i = 0; i < list->count; i++) {
-        const struct survey_item *item = &list->items[i];
+        const struct tally_item *item = &list->items[i];
         const double rate =
             (double)item->size_bytes * NS_PER_S / (double)item->span_ns; /* never 0: >= 1 s */
         add_name_cell(item, out);
@@ -106,14 +106,14 @@ static void add_largest(const struct report *report, struct buf *out)
 {
     static const char *const titles[] = { "Name", "Size", "Digests" };
     static const bool right[] = { false, true, false };
-    const struct survey_list *list = &report->survey->largest;
+    const struct tally_list *list = &report->tally->largest;
     char text[UNITS_TEXT_MAX];
     if (list->count == 0)
         return;
     report_heading(out, "largest", "The largest, with their digests", NULL);
     open_table(titles, right, 3, out);
     for (uint32_t i = 0; i < list->count; i++) {
-        const struct survey_item *item = &list->items[i];
+        const struct tally_item *item = &list->items[i];
         add_name_cell(item, out);
         buf_printf(out, "<td class=\"n\">%s</td><td>", units_bytes(item->size_bytes, text));
         add_digests(&item->record, out);
@@ -124,8 +124,8 @@ static void add_largest(const struct report *report, struct buf *out)
 
 void report_items(const struct report *report, struct buf *out)
 {
-    add_reasons(&report->survey->failed, "failed", "What failed", out);
-    add_reasons(&report->survey->skipped, "skipped", "What was skipped", out);
+    add_reasons(&report->tally->failed, "failed", "What failed", out);
+    add_reasons(&report->tally->skipped, "skipped", "What was skipped", out);
     add_slow(report, out);
     add_largest(report, out);
 }

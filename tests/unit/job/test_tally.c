@@ -1,4 +1,4 @@
-#include "job/survey.h"
+#include "job/tally.h"
 
 #include "../scratch.h"
 #include "base/mem.h"
@@ -15,7 +15,7 @@
 
 static struct scratch scratch;
 static struct job job;
-static struct survey survey;
+static struct tally tally;
 
 static int start(void **state)
 {
@@ -30,16 +30,16 @@ static int start(void **state)
 static int end(void **state)
 {
     (void)state;
-    survey_done(&survey);
+    tally_done(&tally);
     job_close(&job);
     scratch_close(&scratch);
     return 0;
 }
 
-static void read_survey(const struct history *history)
+static void read_tally(const struct history *history)
 {
     struct err err = { 0 };
-    if (survey_read(&survey, &job, 1, history, &err) < 0)
+    if (tally_read(&tally, &job, 1, history, &err) < 0)
         fail_msg("%s", err.text);
 }
 
@@ -65,29 +65,29 @@ static void test_entries_are_counted_by_size_and_the_largest_named(void **state)
                                      .slow_total = 3,
                                      .slow = { { .segment = 1, .ordinal = 2, .span_ns = 5 } } };
     recorded_generation(&job, 1, entries, sizeof entries / sizeof *entries);
-    read_survey(&history);
-    assert_int_equal(survey.size_count[0], 1);
-    assert_int_equal(survey.size_count[2], 1);
-    assert_int_equal(survey.size_bytes[5], 1 << 20);
-    assert_int_equal(survey.largest.total, 3);
-    assert_string_equal(survey.largest.items[0].name, "a/m");
-    assert_string_equal(survey.largest.items[2].name, "a/empty");
-    assert_int_equal(survey.skipped.total, 1);
-    assert_string_equal(survey.skipped.items[0].name, "a/pipe");
-    assert_non_null(survey.skipped.items[0].why);
-    assert_int_equal(survey.slow.count, 1);
-    assert_int_equal(survey.slow.total, 3);
-    assert_string_equal(survey.slow.items[0].name, "a/k");
-    assert_int_equal(survey.batch_total, 1);
-    assert_true(survey.batches[0].done);
-    assert_int_equal(survey.batches[0].entries, 5);
-    assert_int_equal(strlen(survey.proof.list_sha256), 64);
+    read_tally(&history);
+    assert_int_equal(tally.size_count[0], 1);
+    assert_int_equal(tally.size_count[2], 1);
+    assert_int_equal(tally.size_bytes[5], 1 << 20);
+    assert_int_equal(tally.largest.total, 3);
+    assert_string_equal(tally.largest.items[0].name, "a/m");
+    assert_string_equal(tally.largest.items[2].name, "a/empty");
+    assert_int_equal(tally.skipped.total, 1);
+    assert_string_equal(tally.skipped.items[0].name, "a/pipe");
+    assert_non_null(tally.skipped.items[0].why);
+    assert_int_equal(tally.slow.count, 1);
+    assert_int_equal(tally.slow.total, 3);
+    assert_string_equal(tally.slow.items[0].name, "a/k");
+    assert_int_equal(tally.batch_total, 1);
+    assert_true(tally.batches[0].done);
+    assert_int_equal(tally.batches[0].entries, 5);
+    assert_int_equal(strlen(tally.proof.list_sha256), 64);
 }
 
 static void test_lists_are_bounded_and_count_the_rest(void **state)
 {
     (void)state;
-    enum { COUNT = 3 * SURVEY_LIST };
+    enum { COUNT = 3 * TALLY_LIST };
     const struct history history = { 0 };
     struct recorded *entries = mem_alloc(COUNT * sizeof *entries);
     char names[COUNT][16];
@@ -101,22 +101,22 @@ static void test_lists_are_bounded_and_count_the_rest(void **state)
     }
     recorded_generation(&job, 1, entries, COUNT);
     mem_release(entries);
-    read_survey(&history);
-    assert_int_equal(survey.failed.total, COUNT / 2);
-    assert_int_equal(survey.failed.count, SURVEY_LIST);
-    assert_string_equal(survey.failed.items[1].name, "f0002");
-    assert_int_equal(survey.largest.count, SURVEY_LARGEST);
-    for (uint32_t i = 1; i < SURVEY_LARGEST; i++)
-        assert_true(survey.largest.items[i - 1].size_bytes > survey.largest.items[i].size_bytes);
+    read_tally(&history);
+    assert_int_equal(tally.failed.total, COUNT / 2);
+    assert_int_equal(tally.failed.count, TALLY_LIST);
+    assert_string_equal(tally.failed.items[1].name, "f0002");
+    assert_int_equal(tally.largest.count, TALLY_LARGEST);
+    for (uint32_t i = 1; i < TALLY_LARGEST; i++)
+        assert_true(tally.largest.items[i - 1].size_bytes > tally.largest.items[i].size_bytes);
 }
 
 static void test_classes_of_size_meet(void **state)
 {
     (void)state;
-    assert_int_equal(survey_size_limit(0), 1);
-    assert_int_equal(survey_size_limit(1), 1024);
-    assert_int_equal(survey_size_limit(2), 8192);
-    assert_true(survey_size_limit(SURVEY_SIZES - 1) == UINT64_MAX);
+    assert_int_equal(tally_size_limit(0), 1);
+    assert_int_equal(tally_size_limit(1), 1024);
+    assert_int_equal(tally_size_limit(2), 8192);
+    assert_true(tally_size_limit(TALLY_SIZES - 1) == UINT64_MAX);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)

@@ -1,4 +1,4 @@
-#include "job/survey.h"
+#include "job/tally.h"
 
 #include "base/ban.h"
 #include "base/mem.h"
@@ -10,73 +10,73 @@
 #define AT_NONE UINT32_MAX
 #define LINE_PENDING_BYTES 65536
 
-struct survey_state {
-    struct survey *survey;
+struct tally_state {
+    struct tally *tally;
     const struct history *history;
     struct digest digest; /* of the list */
     struct buf lines;
     uint32_t *at; /* where the result of each entry of the segment is in `view` */
     struct view view;
-    struct survey_batch *batch;
+    struct tally_batch *batch;
 };
 
-uint64_t survey_size_limit(uint32_t i)
+uint64_t tally_size_limit(uint32_t i)
 {
     if (i == 0)
         return 1;
-    return i + 1 < SURVEY_SIZES ? UINT64_C(1024) << (3 * (i - 1)) : UINT64_MAX;
+    return i + 1 < TALLY_SIZES ? UINT64_C(1024) << (3 * (i - 1)) : UINT64_MAX;
 }
 
 static uint32_t size_class(uint64_t size_bytes)
 {
     uint32_t i = 0;
-    while (i + 1 < SURVEY_SIZES && size_bytes >= survey_size_limit(i))
+    while (i + 1 < TALLY_SIZES && size_bytes >= tally_size_limit(i))
         i++;
     return i;
 }
 
 /* ---- lists ---- */
 
-static void item_done(struct survey_item *item)
+static void item_done(struct tally_item *item)
 {
     mem_release(item->name);
     mem_release(item->why);
     mem_release(item->hint);
 }
 
-static void item_fill(struct survey_item *item, const struct plan_entry *entry,
+static void item_fill(struct tally_item *item, const struct plan_entry *entry,
                       const struct result *result)
 {
-    *item = (struct survey_item){ .name = mem_string(entry->name),
-                                  .size_bytes = result->size_bytes,
-                                  .status = result->status,
-                                  .retries = result->retries,
-                                  .record = result->record };
+    *item = (struct tally_item){ .name = mem_string(entry->name),
+                                 .size_bytes = result->size_bytes,
+                                 .status = result->status,
+                                 .retries = result->retries,
+                                 .record = result->record };
     if (result->err != NULL) {
         item->why = mem_string(result->err->text);
         item->hint = mem_string(result->err->hint);
     }
 }
 
-static void add_first(struct survey_list *list, const struct plan_entry *entry,
+static void add_first(struct tally_list *list, const struct plan_entry *entry,
                       const struct result *result)
 {
-    if (list->count < SURVEY_LIST)
+    if (list->count < TALLY_LIST)
         item_fill(&list->items[list->count++], entry, result);
     list->total++;
 }
 
 /* Largest first; of equal ones the first. */
-static void add_largest(struct survey_list *list, const struct plan_entry *entry,
+static void add_largest(struct tally_list *list, const struct plan_entry *entry,
                         const struct result *result)
 {
     uint32_t at = list->count;
     list->total++;
     while (at > 0 && list->items[at - 1].size_bytes < result->size_bytes)
         at--;
-    if (at == SURVEY_LARGEST)
+    if (at == TALLY_LARGEST)
         return;
-    if (list->count == SURVEY_LARGEST)
+    if (list->count == TALLY_LARGEST)
         item_done(&list->items[--list->count]);
     memmove(&list->items[at + 1], &list->items[at], (list->count - at) * sizeof *list->items);
     item_fill(&list->items[at], entry, result);
@@ -84,11 +84,11 @@ static void add_largest(struct survey_list *list, const struct plan_entry *entry
 }
 
 /* In the order of the history, which is by time. Two runs can have met the same slow entry. */
-static void add_slow(struct survey_state *state, uint32_t segment, const struct plan_entry *entry,
+static void add_slow(struct tally_state *state, uint32_t segment, const struct plan_entry *entry,
                      const struct result *result)
 {
     const struct history *history = state->history;
-    struct survey_list *list = &state->survey->slow;
+    struct tally_list *list = &state->tally->slow;
     for (uint32_t i = 0; i < history->slow_count; i++) {
         if (history->slow[i].segment != segment || history->slow[i].ordinal != entry->ordinal)
             continue;
@@ -109,23 +109,23 @@ static bool is_there(enum result_status status)
     return status == RESULT_DONE || status == RESULT_REPLACED || status == RESULT_UNCHANGED;
 }
 
-static void add_line(struct survey_state *state, const struct plan_entry *entry,
+static void add_line(struct tally_state *state, const struct plan_entry *entry,
                      const struct result *result)
 {
     buf_printf(&state->lines, "%016" PRIx64 " %" PRIu64 " ", result->record.crc64,
                result->size_bytes);
     buf_add(&state->lines, entry->name, strlen(entry->name) + 1);
-    state->survey->proof.listed++;
+    state->tally->proof.listed++;
     if (state->lines.len < LINE_PENDING_BYTES)
         return;
     digest_add(&state->digest, state->lines.data, state->lines.len);
     buf_clear(&state->lines);
 }
 
-static void add_proof(struct survey_state *state, const struct plan_entry *entry,
+static void add_proof(struct tally_state *state, const struct plan_entry *entry,
                       const struct result *result)
 {
-    struct survey_proof *proof = &state->survey->proof;
+    struct tally_proof *proof = &state->tally->proof;
     const bool content = entry->kind != ENTRY_DIR;
     if (result->status == RESULT_UNCHANGED) {
         proof->kept_known += result->record.known && content;
@@ -141,26 +141,26 @@ static void add_proof(struct survey_state *state, const struct plan_entry *entry
         add_line(state, entry, result);
 }
 
-static void add_entry(struct survey_state *state, uint32_t segment, const struct plan_entry *entry,
+static void add_entry(struct tally_state *state, uint32_t segment, const struct plan_entry *entry,
                       const struct result *result)
 {
-    struct survey *survey = state->survey;
-    if ((unsigned)entry->kind < sizeof survey->kinds / sizeof *survey->kinds)
-        survey->kinds[entry->kind]++;
+    struct tally *tally = state->tally;
+    if ((unsigned)entry->kind < sizeof tally->kinds / sizeof *tally->kinds)
+        tally->kinds[entry->kind]++;
     if (state->batch != NULL)
         result_sum_add(&state->batch->sum, result->status, result->size_bytes, result->retries);
     if (result->status == RESULT_FAILED) {
-        survey->failed_by_kind[result->err != NULL ? result->err->kind : ERR_NONE]++;
-        add_first(&survey->failed, entry, result);
+        tally->failed_by_kind[result->err != NULL ? result->err->kind : ERR_NONE]++;
+        add_first(&tally->failed, entry, result);
     }
     if (result->status == RESULT_SKIPPED)
-        add_first(&survey->skipped, entry, result);
+        add_first(&tally->skipped, entry, result);
     if (entry->kind != ENTRY_DIR && entry->kind != ENTRY_SPECIAL) {
         const uint32_t class = size_class(result->size_bytes);
-        survey->size_count[class]++;
-        survey->size_bytes[class] += result->size_bytes;
+        tally->size_count[class]++;
+        tally->size_bytes[class] += result->size_bytes;
         if (is_there(result->status))
-            add_largest(&survey->largest, entry, result);
+            add_largest(&tally->largest, entry, result);
     }
     if (is_there(result->status))
         add_proof(state, entry, result);
@@ -181,7 +181,7 @@ static void result_by_plan(struct result *result, const struct plan_entry *entry
     }
 }
 
-static int take_entry(struct survey_state *state, uint32_t segment, const struct plan_entry *entry,
+static int take_entry(struct tally_state *state, uint32_t segment, const struct plan_entry *entry,
                       struct err *err)
 {
     struct result result;
@@ -203,7 +203,7 @@ static int take_entry(struct survey_state *state, uint32_t segment, const struct
 /* ---- segments ---- */
 
 /* A later result of an entry counts more. */
-static int index_results(struct survey_state *state, uint32_t number, uint32_t entries,
+static int index_results(struct tally_state *state, uint32_t number, uint32_t entries,
                          struct err *err)
 {
     struct view view = state->view;
@@ -221,7 +221,7 @@ static int index_results(struct survey_state *state, uint32_t number, uint32_t e
     return 0;
 }
 
-static int read_entries(struct survey_state *state, struct segment *segment, struct err *err)
+static int read_entries(struct tally_state *state, struct segment *segment, struct err *err)
 {
     struct plan_entry entry;
     int got = index_results(state, segment->number, (uint32_t)segment->sum.entries, err);
@@ -233,10 +233,10 @@ static int read_entries(struct survey_state *state, struct segment *segment, str
     return got;
 }
 
-static int read_segment(struct survey_state *state, struct generation *generation,
+static int read_segment(struct tally_state *state, struct generation *generation,
                         struct ledger *ledger, uint32_t number, struct err *err)
 {
-    struct survey *survey = state->survey;
+    struct tally *tally = state->tally;
     struct segment segment;
     struct result_file file = { 0 };
     struct err why = { 0 };
@@ -244,12 +244,12 @@ static int read_segment(struct survey_state *state, struct generation *generatio
         return -1;
     const bool sealed = result_file_open(&file, generation->dir_fd, number, true, &why) == 0;
     state->batch = NULL;
-    survey->batch_total++;
-    if (survey->batch_count < SURVEY_BATCHES) {
-        state->batch = &survey->batches[survey->batch_count++];
-        *state->batch = (struct survey_batch){ .number = number,
-                                               .entries = segment.sum.entries,
-                                               .done = sealed };
+    tally->batch_total++;
+    if (tally->batch_count < TALLY_BATCHES) {
+        state->batch = &tally->batches[tally->batch_count++];
+        *state->batch = (struct tally_batch){ .number = number,
+                                              .entries = segment.sum.entries,
+                                              .done = sealed };
     }
     state->view = sealed ? file.view : ledger_unsealed(ledger, number);
     const int result = read_entries(state, &segment, err);
@@ -258,16 +258,16 @@ static int read_segment(struct survey_state *state, struct generation *generatio
     return result;
 }
 
-static void end_list(struct survey_state *state)
+static void end_list(struct tally_state *state)
 {
     struct digest_value value;
-    struct survey_proof *proof = &state->survey->proof;
+    struct tally_proof *proof = &state->tally->proof;
     digest_add(&state->digest, buf_text(&state->lines), state->lines.len);
     digest_value(&state->digest, &value);
     digest_hex(value.sha256, sizeof value.sha256, proof->list_sha256);
 }
 
-static int read_all(struct survey_state *state, struct generation *generation, struct err *err)
+static int read_all(struct tally_state *state, struct generation *generation, struct err *err)
 {
     struct ledger *ledger = NULL;
     if (digest_init(&state->digest, DIGEST_SHA256, err) < 0)
@@ -282,36 +282,36 @@ static int read_all(struct survey_state *state, struct generation *generation, s
     return result;
 }
 
-int survey_read(struct survey *ret_survey, const struct job *job, uint32_t number,
-                const struct history *history, struct err *err)
+int tally_read(struct tally *ret_tally, const struct job *job, uint32_t number,
+               const struct history *history, struct err *err)
 {
     struct generation generation;
-    *ret_survey = (struct survey){ 0 };
+    *ret_tally = (struct tally){ 0 };
     if (generation_open(&generation, job, number, err) < 0)
         return -1;
-    struct survey_state state = { .survey = ret_survey, .history = history };
+    struct tally_state state = { .tally = ret_tally, .history = history };
     state.at = mem_alloc(SEGMENT_ENTRIES_MAX * sizeof *state.at);
     const int result = read_all(&state, &generation, err);
-    ret_survey->slow.total = history->slow_total;
+    ret_tally->slow.total = history->slow_total;
     mem_release(state.at);
     buf_done(&state.lines);
     generation_done(&generation);
     if (result < 0)
-        survey_done(ret_survey);
+        tally_done(ret_tally);
     return result;
 }
 
-static void list_done(struct survey_list *list)
+static void list_done(struct tally_list *list)
 {
     for (uint32_t i = 0; i < list->count; i++)
         item_done(&list->items[i]);
     list->count = 0;
 }
 
-void survey_done(struct survey *survey)
+void tally_done(struct tally *tally)
 {
-    list_done(&survey->failed);
-    list_done(&survey->skipped);
-    list_done(&survey->largest);
-    list_done(&survey->slow);
+    list_done(&tally->failed);
+    list_done(&tally->skipped);
+    list_done(&tally->largest);
+    list_done(&tally->slow);
 }
