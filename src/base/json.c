@@ -94,8 +94,9 @@ static size_t add_special(struct buf *out, const unsigned char *at, size_t left)
     return len;
 }
 
-static void add_string(struct buf *out, const unsigned char *at, size_t left)
+void json_string(struct buf *out, const void *bytes, size_t left)
 {
+    const unsigned char *at = bytes;
     buf_reserve(out, left + 2);
     buf_add_char(out, '"');
     while (left != 0) {
@@ -121,7 +122,7 @@ static void before_value(struct json *json, const char *key)
         buf_add_char(json->out, ',');
     json->filled |= bit;
     if (key != NULL) {
-        add_string(json->out, (const unsigned char *)key, strlen(key));
+        json_string(json->out, (const unsigned char *)key, strlen(key));
         buf_add_char(json->out, ':');
     }
 }
@@ -182,7 +183,7 @@ void json_text(struct json *json, const char *key, const char *text)
 void json_bytes(struct json *json, const char *key, const void *bytes, size_t len)
 {
     before_value(json, key);
-    add_string(json->out, bytes, len);
+    json_string(json->out, bytes, len);
 }
 
 void json_u64(struct json *json, const char *key, uint64_t value)

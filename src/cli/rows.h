@@ -7,7 +7,8 @@
 extern const struct opt rows_keep_name[]; /* --keep-name */
 extern const struct opt rows_get[];       /* --to --glob --overwrite */
 extern const struct opt rows_filter[];    /* --include --exclude --filter and the same from files */
-extern const struct opt rows_source[];    /* --files-from --null --one-file-system */
+extern const struct opt rows_source[];    /* --files-from --null */
+extern const struct opt rows_one_file_system[];
 extern const struct opt rows_links[];     /* --links --copy-links */
 extern const struct opt rows_recursive[]; /* -R: ls */
 extern const struct opt rows_remove[];    /* -r: rm */
@@ -26,6 +27,7 @@ extern const struct opt rows_stored[];    /* --storage-class --acl */
 extern const struct opt rows_doctor[];    /* --again */
 extern const struct opt rows_uploads[];   /* --abort --older-than */
 extern const struct opt rows_crawl[];     /* --crawlers */
+extern const struct opt rows_listing[];   /* --format --output --max-depth --links: crawl */
 extern const struct opt rows_long[];      /* -l: ls */
 extern const struct opt rows_progress[];  /* --progress */
 extern const struct opt rows_json[];      /* --json */

@@ -36,6 +36,20 @@ struct setting_rules {
 /* In the order of the choices of --links. */
 enum setting_links { SETTING_LINKS_KEEP, SETTING_LINKS_FOLLOW, SETTING_LINKS_SKIP };
 
+/* lade crawl: in the order of the choices. */
+enum setting_crawl_links {
+    SETTING_CRAWL_LINKS_AUTO,
+    SETTING_CRAWL_LINKS_KEEP,
+    SETTING_CRAWL_LINKS_FOLLOW,
+    SETTING_CRAWL_LINKS_SKIP
+};
+enum setting_format {
+    SETTING_FORMAT_DESI,
+    SETTING_FORMAT_JSONL,
+    SETTING_FORMAT_CSV,
+    SETTING_FORMAT_NCDU
+};
+
 /* A flag that also knows whether it was given at all. */
 enum setting_switch { SETTING_OFF = -1, SETTING_AUTO = 0, SETTING_ON = 1 };
 
@@ -53,6 +67,8 @@ struct settings {
     bool one_file_system;
     enum setting_links links;
     bool recursive;
+    enum setting_crawl_links crawl_links;
+    uint64_t max_depth; /* 0 = no limit */
     bool abort_uploads;
     bool repeat;
     bool again;
@@ -89,6 +105,8 @@ struct settings {
     bool quiet;
     uint64_t verbose; /* how often it was given */
     bool long_format;
+    enum setting_format format;
+    const char *output; /* NULL = not given, "-" = standard output */
 
     /* help */
     bool help;

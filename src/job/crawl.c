@@ -12,8 +12,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CRAWLERS_MAX 64u
 #define AHEAD_BYTES ((size_t)512 * 1024) /* a thread, of directories read and not yet passed on */
+#define AHEAD_BYTES_MAX (64 * AHEAD_BYTES)
 #define AHEAD_NODES_MAX 512u
 #define ADAPT_NS (100 * NS_PER_MS)
 #define WAIT_NS (50 * NS_PER_MS)
@@ -137,7 +137,8 @@ static void open_list_insert_locked(struct crawl *crawl, struct node *node)
 /* Few threads, and the planner waits for none for long: a lot read ahead would only take memory. */
 static size_t ahead_limit_locked(const struct crawl *crawl)
 {
-    return crawl->thread_count * AHEAD_BYTES;
+    const size_t limit = crawl->thread_count * AHEAD_BYTES;
+    return limit < AHEAD_BYTES_MAX ? limit : AHEAD_BYTES_MAX;
 }
 
 static void node_free(struct crawl *crawl, struct node *node)
@@ -454,6 +455,10 @@ static void item_from_entry(const struct crawl *crawl, const struct dirlist_entr
                                  .mode = entry->mode & 07777,
                                  .uid = entry->uid,
                                  .gid = entry->gid,
+                                 .nlink = entry->nlink,
+                                 .dev = entry->dev,
+                                 .ino = entry->ino,
+                                 .disk_bytes = entry->disk_bytes,
                                  .size_bytes = entry->kind == ENTRY_DIR ? 0 : entry->size_bytes,
                                  .mtime_ns = entry->mtime_ns };
     switch (entry->kind) {
@@ -775,7 +780,9 @@ int crawl_open(struct crawl **ret_crawl, const struct crawl_options *options, st
     crawl->options = *options;
     crawl->stop = options->stop;
     crawl->list_options = (struct dirlist_options){ .follow_links = options->links == LINKS_FOLLOW,
-                                                    .suffix_links = options->links == LINKS_KEEP,
+                                                    .suffix_links = options->links == LINKS_KEEP &&
+                                                                    !options->dirs_first,
+                                                    .dirs_first = options->dirs_first,
                                                     .memory_bytes = options->list_memory_bytes,
                                                     .temp_dir = options->temp_dir };
     lock_init(&crawl->lock);
