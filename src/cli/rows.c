@@ -153,6 +153,22 @@ const struct opt rows_source[] = {
     { 0 },
 };
 
+const struct opt rows_from[] = {
+    { .name = "from",
+      .type = OPT_PATH,
+      .offset = FIELD(from),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "LISTING",
+      .help = "take a listing of lade crawl instead of crawling",
+      .doc =
+          "Take names, sizes and what else it tells from a listing that lade crawl wrote, in the "
+          "format desi or jsonl, instead of crawling the directory again. Paths that would lead "
+          "out of the directory are refused. The file - is standard input. What is moved is "
+          "always what is there then." },
+    { 0 },
+};
+
 const struct opt rows_one_file_system[] = {
     { .name = "one-file-system",
       .letter = 'x',

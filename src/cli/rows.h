@@ -8,6 +8,7 @@ extern const struct opt rows_keep_name[]; /* --keep-name */
 extern const struct opt rows_get[];       /* --to --glob --overwrite */
 extern const struct opt rows_filter[];    /* --include --exclude --filter and the same from files */
 extern const struct opt rows_source[];    /* --files-from --null */
+extern const struct opt rows_from[];      /* --from */
 extern const struct opt rows_one_file_system[];
 extern const struct opt rows_links[];     /* --links --copy-links */
 extern const struct opt rows_recursive[]; /* -R: ls */

@@ -62,12 +62,13 @@ struct settings {
     /* which entries */
     struct setting_rules rules;
     const char *files_from; /* NULL = not given, "-" = standard input */
+    const char *from;       /* a listing; NULL = not given, "-" = standard input */
     const char *older_than; /* NULL = not given */
     bool null_separated;    /* --files-from has NUL instead of newline */
     bool one_file_system;
     enum setting_links links;
-    bool recursive;
     enum setting_crawl_links crawl_links;
+    bool recursive;
     uint64_t max_depth; /* 0 = no limit */
     bool abort_uploads;
     bool repeat;
@@ -101,11 +102,11 @@ struct settings {
 
     /* output */
     enum setting_switch progress;
+    enum setting_format format;
     bool json;
     bool quiet;
     uint64_t verbose; /* how often it was given */
     bool long_format;
-    enum setting_format format;
     const char *output; /* NULL = not given, "-" = standard output */
 
     /* help */

@@ -30,6 +30,8 @@ struct crawl_options {
     const char *temp_dir;     /* where a huge directory is sorted; NULL: $TMPDIR */
     const char *files_from;   /* a file with paths below the one source; NULL: the whole tree */
     bool files_from_nul;      /* they end in NUL, not in newline */
+    bool is_listing;          /* files_from is a listing (job/listing.h): what it says is taken */
+    bool look_again;          /* of a listing only the names are taken */
     bool tell_excluded;       /* give what the filter leaves out too, with REASON_EXCLUDED */
     bool dirs_first; /* instead of the order of keys: in each directory, directories come first */
     const struct stop *stop;
@@ -43,6 +45,7 @@ struct crawl_item {
     const char *rule; /* REASON_EXCLUDED: the rule that did it; the filter's, NULL: none matched */
     int sys;
     bool empty;
+    bool no_attr; /* mode, owner and time are not known: from a listing that does not tell them */
     uint32_t mode, uid, gid;
     uint32_t nlink;
     uint64_t dev, ino;

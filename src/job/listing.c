@@ -12,6 +12,8 @@ const char *listing_kind_name(const struct crawl_item *item)
 {
     if (item->kind == ENTRY_UNREADABLE)
         return "unreadable";
+    if (item->kind == ENTRY_UNKNOWN)
+        return "other";
     if (item->kind != ENTRY_SPECIAL)
         return entry_kind_name(item->kind);
     if (item->reason == REASON_FIFO)
@@ -102,6 +104,9 @@ int listing_add(struct listing *listing, const struct crawl_item *item, struct e
     while (trail_passed(trail, item->name, item->name_len))
         if (leave(listing, err) < 0)
             return -1;
+    const size_t above_len = trail_last(trail)->name_len;
+    if (memchr(item->name + above_len, '/', item->name_len - above_len - (item->kind == ENTRY_DIR)))
+        return err_set(err, ERR_CORRUPT, "'%s' does not come behind its directory", item->name);
     const uint32_t depth_max = listing->options.depth_max;
     const bool written = depth_max == 0 || trail->depth <= depth_max;
     const size_t skip = trail_last(trail)->name_len;

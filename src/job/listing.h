@@ -28,12 +28,12 @@ struct listing_options {
 struct listing;
 CHECKED int listing_open(struct listing **ret_listing, const struct listing_options *options,
                          struct err *err);
-/* Entries come in the order of a walk with dirs_first. */
+/* Entries come in the order of a walk; ERR_CORRUPT when they do not. */
 CHECKED int listing_add(struct listing *listing, const struct crawl_item *item, struct err *err);
 /* Write what is left; the file is complete then. */
 CHECKED int listing_finish(struct listing *listing, struct err *err);
 void listing_close(struct listing *listing);
 
 /* What an entry is called in listings: "file", "directory", "link", "fifo", "socket", "device",
- * "unreadable". */
+ * "unreadable", "other". */
 const char *listing_kind_name(const struct crawl_item *item);

@@ -82,14 +82,16 @@ static void add(struct listing *listing, const struct crawl_item *item, const ch
             add_number(out, ",\"asize\":", item->size_bytes);
         if (item->disk_bytes != 0)
             add_number(out, ",\"dsize\":", item->disk_bytes);
-        if (enters)
+        if (enters && item->dev != 0)
             add_number(out, ",\"dev\":", item->dev);
-        add_number(out, ",\"ino\":", item->ino);
+        if (item->ino != 0)
+            add_number(out, ",\"ino\":", item->ino);
         if (item->kind == ENTRY_FILE && item->nlink > 1)
             add_number(out, ",\"hlnkc\":true,\"nlink\":", item->nlink);
         if (item->kind != ENTRY_FILE && !enters)
             buf_add_text(out, ",\"notreg\":true");
-        add_attr(out, item->uid, item->gid, item->mode | type_bits(item), item->mtime_ns);
+        if (!item->no_attr)
+            add_attr(out, item->uid, item->gid, item->mode | type_bits(item), item->mtime_ns);
     }
     buf_add_char(out, '}');
 }

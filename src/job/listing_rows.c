@@ -41,6 +41,10 @@ static void jsonl_add(struct listing *listing, const struct crawl_item *item, co
         return;
     }
     add_json_number(out, ",\"size\":", item->size_bytes);
+    if (item->no_attr) {
+        buf_add_text(out, "}\n");
+        return;
+    }
     buf_add_text(out, ",\"mtime\":");
     listing_add_time(out, item->mtime_ns);
     buf_add_text(out, ",\"mode\":\"");
@@ -98,6 +102,10 @@ static void csv_add(struct listing *listing, const struct crawl_item *item, cons
     }
     buf_add_char(out, ',');
     buf_add_decimal(out, item->size_bytes);
+    if (item->no_attr) {
+        buf_add_text(out, ",,,,,,,\r\n");
+        return;
+    }
     buf_add_char(out, ',');
     listing_add_time(out, item->mtime_ns);
     buf_add_char(out, ',');

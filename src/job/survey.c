@@ -40,6 +40,7 @@ static const struct {
     [CARE_LOOP] = { "loops", "symbolic links to a directory above them", 1 },
     [CARE_COLLISION] = { "collisions", "links whose object would have the name of a file", 1 },
     [CARE_SPECIAL] = { "special", "FIFOs, sockets and devices: never stored", 1 },
+    [CARE_UNTOLD] = { "untold", "neither files nor directories; the listing tells no more", 0 },
     [CARE_UNREADABLE] = { "unreadable", "could not be read", 1 },
     [CARE_OTHER_DEVICE] = { "other_device", "directories on other file systems, passed over", 0 },
     [CARE_MULTIPART] = { "multipart", "files of more than 5 GiB: must be stored in parts", 0 },
@@ -190,7 +191,7 @@ static void count_file(struct survey *survey, const struct crawl_item *item)
     step->files++;
     if (item->nlink > 1)
         find(survey, CARE_HARD_LINK, item->name, item->name_len, bytes);
-    if (bytes > 1024 * 5 * GIB)
+    if (bytes > 5 * KIB * GIB)
         find(survey, CARE_TOO_LARGE, item->name, item->name_len, bytes);
     else if (bytes > 5 * GIB)
         find(survey, CARE_MULTIPART, item->name, item->name_len, bytes);
@@ -252,7 +253,8 @@ void survey_add(struct survey *survey, const struct crawl_item *item)
         break;
     default:
         survey->others++;
-        find(survey, CARE_SPECIAL, item->name, item->name_len, 0);
+        find(survey, item->kind == ENTRY_UNKNOWN ? CARE_UNTOLD : CARE_SPECIAL, item->name,
+             item->name_len, 0);
         break;
     }
 }

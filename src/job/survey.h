@@ -30,6 +30,7 @@ enum survey_care {
     CARE_LOOP,     /* with --links follow: leads to a directory above */
     CARE_COLLISION,
     CARE_SPECIAL,
+    CARE_UNTOLD, /* from a listing that only says that it is neither file nor directory */
     CARE_UNREADABLE,
     CARE_OTHER_DEVICE,
     CARE_MULTIPART, /* more than 5 GiB */

@@ -83,7 +83,7 @@ void survey_show(struct buf *out, const struct survey *survey)
     if (survey->links != 0)
         add_row(out, survey->links, "", "symbolic links");
     if (survey->others != 0)
-        add_row(out, survey->others, "", "FIFOs, sockets and devices");
+        add_row(out, survey->others, "", "neither files, directories nor links");
     if (survey->unreadable != 0)
         add_row(out, survey->unreadable, "", "not to be looked at");
     if (survey->files.count != 0)
@@ -186,7 +186,7 @@ void survey_event(struct buf *out, int64_t time_ns, const struct survey *survey,
         json_object_end(&json);
     }
     add_care(&json, survey);
-    json_double(&json, "elapsed_s", (double)(elapsed_ns / NS_PER_MS) / 1000.0);
+    json_double(&json, "elapsed_s", (double)elapsed_ns / (double)NS_PER_S);
     json_i64(&json, "exit_status", exit_status);
     json_object_end(&json);
     json_line_end(&json);

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 
-from harness import LONG, Dir, Link, Skip, as_nobody, case, check, equal, main, make_tree, read, write
+from harness import LONG, Dir, Link, Skip, as_nobody, case, check, equal, main, make_tree, read, same_trees, scan, set_age, write
 
 # The tree of the guide of DESI's mirror, and the find.json that it shows for it.
 GUIDE_SIZES = {"docs/README.md": 478, "docs/entry_schema.png": 28437, "LICENSE": 1495, "batch.json": 309506,
@@ -256,7 +256,7 @@ def the_summary(it):
     equal(sum(row["count"] for row in found["sizes"]), found["files"]["count"], "files by size")
     equal((found["links"], found["others"], found["unreadable"], found["exit_status"]), (4, 1, 0, 0), "counts")
     equal(found["fullest"]["name"], "", "fullest")
-    it.lade("crawl", it / "tree").has("files by size", "will need care", "FIFOs, sockets and devices", "more than 5 GiB",
+    it.lade("crawl", it / "tree").has("files by size", "will need care", "FIFOs, sockets and devices: never stored", "more than 5 GiB",
                                       "bad\\xff\\xfe", "largest directories").has_not("\x01", "\x7f")
     equal(it.lade("crawl", "--json", it / "tree").err[:16], '{"event":"crawl"', "summary on standard error")
 
@@ -276,6 +276,127 @@ def large_directories_beside_each_other(it):
     os.close(fd)
     done = it.lade("crawl", "-q", it / "tree")
     equal(json.loads(done.out), tree_of(it / "tree", it / "tree"), "tree")
+
+
+
+@case
+def a_listing_makes_the_others(it):
+    """From a listing of its own kind it is the same again; without times the rest is told all the same."""
+    make_tree(it / "tree", ODD)
+    os.mkfifo(it / "tree" / "fifo")
+    for form, links in (("desi", "follow"), ("jsonl", "keep")):
+        it.lade("crawl", "-q", "--links", links, "--format", form, "-o", it / form, it / "tree")
+        it.lade("crawl", "-q", "--format", form, "--from", it / form, "-o", it / "again", it / "tree")
+        equal(read(it / "again"), read(it / form), f"{form} from {form}")
+        made, = it.lade("crawl", "--json", "-o", "/dev/null", "--links", links, it / "tree").events("crawl")
+        told, = it.lade("crawl", "--json", "-o", "/dev/null", "--from", it / form).events("crawl")
+        for what in ("files", "directories", "sizes", "largest", "fullest"):
+            equal(told[what], made[what], what)
+    done = it.lade("crawl", "-q", "--from", "-", input=read(it / "jsonl"))
+    equal(json.loads(done.out)[:2], [".", 0], "top")
+    it.lade("crawl", "-q", "--from", it / "desi", "--format", "csv").has("a/x,file,1,,,")
+    if shutil.which("ncdu") is not None:
+        it.lade("crawl", "-q", "--from", it / "desi", "--format", "ncdu", "-o", it / "n")
+        subprocess.run(["ncdu", "-o", "/dev/null", "-f", it / "n"], check=True)
+
+
+@case
+def damaged_listings(it):
+    def refused(text, *words):
+        write(it / "bad", text)
+        it.lade("crawl", "-q", "--from", it / "bad", status=None).has("listing '", *words)
+        write(it / "src" / "a", b"1")
+        done = it.lade("put", "-q", "--from", it / "bad", it / "src", it.store(), status=None)
+        check(done.status not in (0, -6, -11), "taken", done)
+    os.mkdir(it / "src")
+    for name in (b"..", b".", b"a/b", b"", b"/etc", b"../x"):
+        refused(b'[".",0,1,["' + name + b'",1,1]]', "a name that is none")
+    for path in (b"../x", b"/etc/passwd", b"a/../../x", b"", b"a/", b"a//b"):
+        refused(b'{"path":"' + path + b'","type":"file","size":1}\n', "leads out of the tree")
+    refused(b'[".",0,1,["a",1,1]', "")
+    refused(b'[".",0,1,["a",1,1,["b",1,1]]]', "has children")
+    refused(b'[".",0,1,["a",7,1]]', "unknown type")
+    refused(b'[".",0,1,["a",1,-1]]', "no whole number")
+    refused(b'[".",0,1,["a\\ud800",1,1]]', "half a character")
+    refused(b'[".",0,1,["a\\u0000",1,1]]', "NUL")
+    refused(b'[".",0,1,["a\x00",1,1]]', "NUL")
+    refused(b'[".",0,1]]', "more behind")
+    refused(b'{"path":"a","type":"what"}', "unknown type")
+    refused(b'{"path":"a"}', "without path or type")
+    refused(b'"a"', "no listing")
+    refused(b'[".",0,1,["' + b"x" * 300000 + b'",1,1]]', "bytes")
+    write(it / "bad", b'{"path":"d/a","type":"file","size":1,"more":[1,{"x":null}]}\n')
+    it.lade("crawl", "-q", "--from", it / "bad", status=None).has("does not come behind its directory")
+    it.lade("crawl", "-q", "--from", it / "bad", "--exclude", "x", status=2).has("without filter rules")
+    it.lade("crawl", status=2).has("needs a directory")
+    it.lade("put", "--from", it / "bad", "--files-from", it / "bad", it / "src", it.store(), status=2).has("two lists")
+
+
+def put_tree(it):
+    make_tree(it / "src", {**ODD, b"z/deep/er/file": b"z" * 100, b"z/deep.txt": b"", b"z/deep-/x": b"1"})
+    os.unlink(it / "src" / "a" / "up")
+    set_age(it / "src")
+    for top, dirs, files in os.walk(os.fsencode(it / "src")):
+        for name in dirs:
+            os.chmod(os.path.join(top, name), 0o750) if not os.path.islink(os.path.join(top, name)) else None
+
+
+@case
+def put_from_json_lines(it):
+    put_tree(it)
+    it.lade("crawl", "-q", "--format", "jsonl", "-o", it / "list", it / "src")
+    it.lade("put", it / "src", it.store("crawled"))
+    done = it.lade("put", "--json", "--from", it / "list", it / "src", it.store())
+    same_trees(it / "store", it / "crawled", "store")
+    equal(done.summary()["done"]["count"], len(scan(it / "store")), "objects")
+    again = it.lade("put", "--json", "--from", it / "list", it / "src", it.store()).summary()
+    equal((again["done"]["count"], again["unchanged"]["count"]), (0, done.summary()["done"]["count"]), "again")
+    it.lade("check", it / "src", it.store())
+    it.lade("get", it.store(), it / "back")
+    same_trees(it / "back", it / "src", "tree that came back")
+
+
+@case
+def put_from_nested_arrays(it):
+    put_tree(it)
+    os.unlink(it / "src" / "broken")
+    it.lade("crawl", "-q", "-o", it / "list", it / "src")
+    it.lade("put", "--links", "follow", it / "src", it.store("crawled"))
+    it.lade("plan", "-q", "--links", "follow", "--job", it / "job", "--from", it / "list", it / "src", it.store())
+    it.lade("run", it / "job")
+    same_trees(it / "store", it / "crawled", "store")
+    again = it.lade("put", "--json", "--links", "follow", "--job", it / "job", "--from", it / "list", it / "src", it.store()).summary()
+    equal((again["done"]["count"], again["failed"]["count"]), (0, 0), "again")
+    # Nothing is taken on trust: a file is stored as it is now, and what has gone is told.
+    write(it / "src" / "z" / "deep.txt", b"grown")
+    os.unlink(it / "src" / "a.txt")
+    os.unlink(it / "src" / "link")
+    it.lade("put", "--links", "follow", "--job", it / "job", "--from", it / "list", it / "src", it.store(), status=1).has("a.txt")
+    equal(read(it / "store" / "z" / "deep.txt"), b"grown", "the grown file")
+    it.lade("check", it / "job", status=None)
+
+
+@case
+def put_from_a_listing_with_filters(it):
+    put_tree(it)
+    it.lade("crawl", "-q", "--format", "jsonl", "-o", it / "list", it / "src")
+    for number, rules in enumerate((["--include", "*.txt"], ["--exclude", "/z/deep/"], ["--exclude", "*"], ["--include", "/z/**"])):
+        it.lade("put", *rules, it / "src", it.store(f"crawled{number}"))
+        it.lade("put", *rules, "--from", it / "list", it / "src", it.store(f"listed{number}"))
+        if number != 2:
+            same_trees(it / f"listed{number}", it / f"crawled{number}", f"store with {rules}")
+
+
+@case
+def a_large_listing_is_sorted_outside_memory(it):
+    os.makedirs(it / "src" / "empty")
+    count = 150_000
+    with open(it / "list", "w", encoding="utf-8") as file:
+        for i in range(count):
+            file.write(json.dumps({"path": f"{i * 7919 % count:06}-" + "n" * 80, "type": "file", "size": i}) + "\n")
+    done = it.lade("plan", "--dry-run", "--json", "--from", it / "list", it / "src", it.store())
+    names = [event["name"] for event in done.events() if "name" in event]
+    check(len(names) in (0, count) and names == sorted(names), "not in the order of keys", len(names))
 
 
 main()
