@@ -94,21 +94,22 @@ static size_t add_special(struct buf *out, const unsigned char *at, size_t left)
     return len;
 }
 
-void json_string(struct buf *out, const void *bytes, size_t left)
+void json_string(struct buf *out, const void *bytes, size_t len)
 {
+    size_t left = len;
     const unsigned char *at = bytes;
-    buf_reserve(out, left + 2);
+    buf_reserve(out, len + 2);
     buf_add_char(out, '"');
     while (left != 0) {
-        size_t len = 0;
-        while (len < left && is_plain(at[len]))
-            len++;
-        if (len != 0)
-            buf_add(out, at, len);
+        size_t count = 0;
+        while (count < left && is_plain(at[count]))
+            count++;
+        if (count != 0)
+            buf_add(out, at, count);
         else
-            len = add_special(out, at, left);
-        at += len;
-        left -= len;
+            count = add_special(out, at, left);
+        at += count;
+        left -= count;
     }
     buf_add_char(out, '"');
 }

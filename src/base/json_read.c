@@ -22,8 +22,8 @@ void json_reader_done(struct json_reader *reader)
 
 int json_read_fail(const struct json_reader *reader, const char *what, struct err *err)
 {
-    return err_set(err, ERR_CORRUPT, "at byte %llu: %s",
-                   (unsigned long long)(reader->passed_bytes + reader->at), what);
+    const unsigned long long place = reader->passed_bytes + reader->at;
+    return err_set(err, ERR_CORRUPT, "at byte %llu: %s", place, what);
 }
 
 static int fill(struct json_reader *reader, struct err *err)
@@ -96,7 +96,7 @@ static void add_utf8(struct buf *out, uint32_t code)
 /* Behind "\u". A lone low surrogate is a byte; two that belong together are one character. */
 static int read_unicode(struct json_reader *reader, struct err *err)
 {
-    uint32_t code;
+    uint32_t code = 0;
     if (read_hex(reader, &code, err) < 0)
         return -1;
     if (code >= 0xdc80 && code <= 0xdcff) {
@@ -112,7 +112,7 @@ static int read_unicode(struct json_reader *reader, struct err *err)
                 return json_read_fail(reader, "half a character", err);
             reader->at++;
         }
-        uint32_t low;
+        uint32_t low = 0;
         if (read_hex(reader, &low, err) < 0)
             return -1;
         if (low < 0xdc00 || low > 0xdfff)

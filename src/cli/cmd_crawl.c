@@ -104,7 +104,7 @@ static struct listing_options form_of(const struct way *way)
                                      .time_ns = clock_now_ns() };
 }
 
-static int convert(struct way *way, char *top, struct err *err)
+static int convert(struct way *way, const char *top, struct err *err)
 {
     if (way->settings->rules.count != 0)
         return err_set(err, ERR_USAGE, "--from takes the whole listing, without filter rules");
@@ -118,7 +118,7 @@ static int convert(struct way *way, char *top, struct err *err)
     return result;
 }
 
-static int crawl_sources(struct way *way, const struct source_set *sources, char *top,
+static int crawl_sources(struct way *way, const struct source_set *sources, const char *top,
                          struct err *err)
 {
     const struct settings *settings = way->settings;

@@ -56,8 +56,8 @@ enum setting_switch { SETTING_OFF = -1, SETTING_AUTO = 0, SETTING_ON = 1 };
 struct settings {
     /* which names: put, get */
     bool keep_name;
-    const char *to; /* NULL = not given */
     bool glob;
+    const char *to; /* NULL = not given */
 
     /* which entries */
     struct setting_rules rules;
@@ -68,8 +68,8 @@ struct settings {
     bool one_file_system;
     enum setting_links links;
     enum setting_crawl_links crawl_links;
-    bool recursive;
     uint64_t max_depth; /* 0 = no limit */
+    bool recursive;
     bool abort_uploads;
     bool repeat;
     bool again;
@@ -105,12 +105,12 @@ struct settings {
     enum setting_format format;
     bool json;
     bool quiet;
-    uint64_t verbose; /* how often it was given */
     bool long_format;
+    bool help;
+    uint64_t verbose;   /* how often it was given */
     const char *output; /* NULL = not given, "-" = standard output */
 
     /* help */
-    bool help;
     const char *man;        /* NULL = not given */
     const char *completion; /* "bash", "zsh", "fish" or NULL */
 };
