@@ -227,6 +227,13 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
         spec->files_from = strcmp(settings->files_from, "-") == 0
                                ? mem_string("-")
                                : path_absolute(settings->files_from);
+    if (settings->from != NULL && settings->files_from != NULL)
+        return err_set(err, ERR_USAGE, "--from and --files-from are two lists of what to move");
+    if (settings->from != NULL) {
+        spec->from_listing = true;
+        spec->files_from =
+            strcmp(settings->from, "-") == 0 ? mem_string("-") : path_absolute(settings->from);
+    }
     if (spec->files_from != NULL)
         spec->list_crc = job_list_crc(spec->files_from);
     struct stat st;

@@ -31,6 +31,7 @@ struct command {
 
 extern const struct command cmd_attach;
 extern const struct command cmd_check;
+extern const struct command cmd_crawl;
 extern const struct command cmd_doctor;
 extern const struct command cmd_get;
 extern const struct command cmd_help;

@@ -9,9 +9,13 @@
 
 /* The parser writes the index of a choice through an int, and bit i of a set for choice i. */
 static_assert(sizeof(enum setting_links) == sizeof(int), "choices are ints");
+static_assert(sizeof(enum setting_crawl_links) == sizeof(int), "choices are ints");
+static_assert(sizeof(enum setting_format) == sizeof(int), "choices are ints");
 static_assert(DIGEST_CRC64NVME == 1 && DIGEST_SHA256 == 2 && DIGEST_MD5 == 4, "bits of --digest");
 
 static const char *const links_choices[] = { "keep", "follow", "skip", NULL };
+static const char *const crawl_links_choices[] = { "auto", "keep", "follow", "skip", NULL };
+static const char *const format_choices[] = { "desi", "jsonl", "csv", "ncdu", NULL };
 static const char *const digest_choices[] = { "crc64nvme", "sha256", "md5", NULL };
 static const char *const shell_choices[] = { "bash", "zsh", "fish", NULL };
 
@@ -146,6 +150,26 @@ const struct opt rows_source[] = {
       .help = "names in --files-from end in NUL, not newline",
       .doc = "Names in the file of --files-from end in a NUL byte instead of a newline, as find "
              "-print0 writes them." },
+    { 0 },
+};
+
+const struct opt rows_from[] = {
+    { .name = "from",
+      .type = OPT_PATH,
+      .offset = FIELD(from),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "LISTING",
+      .help = "take a listing of lade crawl instead of crawling",
+      .doc =
+          "Take names, sizes and what else it tells from a listing that lade crawl wrote, in the "
+          "format desi or jsonl, instead of crawling the directory again. Paths that would lead "
+          "out of the directory are refused. The file - is standard input. What is moved is "
+          "always what is there then." },
+    { 0 },
+};
+
+const struct opt rows_one_file_system[] = {
     { .name = "one-file-system",
       .letter = 'x',
       .type = OPT_FLAG,
@@ -180,6 +204,58 @@ const struct opt rows_links[] = {
       .group = OPT_GROUP_ENTRIES,
       .help = "the same as --links follow",
       .doc = "The same as --links follow. Of both options the last one counts." },
+    { 0 },
+};
+
+const struct opt rows_listing[] = {
+    { .name = "format",
+      .type = OPT_CHOICE,
+      .offset = FIELD(format),
+      .fallback = "desi",
+      .choices = format_choices,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "FORMAT",
+      .help = "format of the listing: desi, jsonl, csv or ncdu",
+      .doc =
+          "With desi, one JSON value of nested arrays, each with name, type (0 directory, 1 file, "
+          "-1 neither), size and children; the size of a directory is that of all files below "
+          "it. With jsonl, a JSON object in a line for each entry, with times and modes. With "
+          "csv, the same as a table. With ncdu, what ncdu reads with its option -f." },
+    { .name = "output",
+      .letter = 'o',
+      .type = OPT_PATH,
+      .offset = FIELD(output),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "FILE",
+      .help = "write the listing to this file",
+      .doc =
+          "Write the listing to this file, which appears whole or not at all, and the summary to "
+          "standard output. Without it, or with -, the listing goes to standard output and the "
+          "summary to standard error." },
+    { .name = "max-depth",
+      .type = OPT_COUNT,
+      .offset = FIELD(max_depth),
+      .fallback = "0",
+      .max = UINT32_MAX,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "N",
+      .help = "list no deeper than N levels, 0 = all",
+      .doc = "List only what lies at most N levels below the directory, 1 being what it holds "
+             "itself. What lies deeper is read all the same: it counts in the sizes of directories "
+             "and in the summary." },
+    { .name = "links",
+      .type = OPT_CHOICE,
+      .offset = FIELD(crawl_links),
+      .fallback = "auto",
+      .choices = crawl_links_choices,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "HOW",
+      .help = "symbolic links: auto, keep, follow or skip",
+      .doc = "What is listed for a symbolic link. With keep, the link itself, of type -1 in the "
+             "format desi. With follow, what it points to; a link to nothing, or to a directory "
+             "above it, is still listed as a link. With skip, nothing. With auto, links are "
+             "followed in the format desi, as find.py does it, and kept in the others." },
     { 0 },
 };
 
@@ -645,10 +721,11 @@ const struct opt rows_uploads[] = {
 
 const struct opt rows_crawl[] = {
     { .name = "crawlers",
+      .aliases = { "max-workers" },
       .type = OPT_COUNT,
       .offset = FIELD(crawlers),
       .fallback = "0",
-      .max = 64,
+      .max = 128,
       .group = OPT_GROUP_LIMITS,
       .arg = "N",
       .help = "threads that read directories, 0 = adapt",

@@ -36,22 +36,39 @@ struct setting_rules {
 /* In the order of the choices of --links. */
 enum setting_links { SETTING_LINKS_KEEP, SETTING_LINKS_FOLLOW, SETTING_LINKS_SKIP };
 
+/* lade crawl: in the order of the choices. */
+enum setting_crawl_links {
+    SETTING_CRAWL_LINKS_AUTO,
+    SETTING_CRAWL_LINKS_KEEP,
+    SETTING_CRAWL_LINKS_FOLLOW,
+    SETTING_CRAWL_LINKS_SKIP
+};
+enum setting_format {
+    SETTING_FORMAT_DESI,
+    SETTING_FORMAT_JSONL,
+    SETTING_FORMAT_CSV,
+    SETTING_FORMAT_NCDU
+};
+
 /* A flag that also knows whether it was given at all. */
 enum setting_switch { SETTING_OFF = -1, SETTING_AUTO = 0, SETTING_ON = 1 };
 
 struct settings {
     /* which names: put, get */
     bool keep_name;
-    const char *to; /* NULL = not given */
     bool glob;
+    const char *to; /* NULL = not given */
 
     /* which entries */
     struct setting_rules rules;
     const char *files_from; /* NULL = not given, "-" = standard input */
+    const char *from;       /* a listing; NULL = not given, "-" = standard input */
     const char *older_than; /* NULL = not given */
     bool null_separated;    /* --files-from has NUL instead of newline */
     bool one_file_system;
     enum setting_links links;
+    enum setting_crawl_links crawl_links;
+    uint64_t max_depth; /* 0 = no limit */
     bool recursive;
     bool abort_uploads;
     bool repeat;
@@ -91,6 +108,7 @@ struct settings {
 
     /* output */
     enum setting_switch progress;
+    enum setting_format format;
     bool json;
     bool quiet;
     bool long_format;
@@ -99,7 +117,7 @@ struct settings {
     bool help;        /* only tell what the verb does */
     uint64_t verbose; /* how often it was given */
 
-    const char *output;     /* report: NULL = not given */
+    const char *output;     /* NULL = not given, "-" = standard output */
     const char *man;        /* help: the same */
     const char *completion; /* "bash", "zsh", "fish" or NULL */
 };

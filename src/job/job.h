@@ -29,6 +29,7 @@ struct job_spec {
     char *files_from; /* absolute, "-" = standard input; NULL = none */
     char *list_crc;   /* CRC64NVME of what files_from holds, NULL: not a regular file */
     bool files_from_nul;
+    bool from_listing; /* files_from is a listing, of lade crawl */
     bool keep_name, one_file_system, checksum, immutable, overwrite, glob;
     enum link_mode links;
     uint32_t digests; /* set of digest_kind, beside CRC64NVME */

@@ -144,6 +144,13 @@ static enum plan_action decide(const struct planner *planner, const struct strea
             entry->mtime_ns = record->mtime_ns; /* for the next generation */
         return unchanged_or_compare(planner, record->record.racy, from->kind);
     }
+    /* A listing that tells no time: only the content is left. */
+    if (planner->options->spec->direction == JOB_PUT && !from->has_attr && record != NULL &&
+        as_recorded(there, record) && from->size_bytes == record->size_bytes) {
+        entry->record = record->record;
+        entry->mtime_ns = record->mtime_ns;
+        return PLAN_COMPARE;
+    }
     if (is_told && may_be_same && same_attr(from, there))
         return unchanged_or_compare(planner, false, from->kind);
     /* Asked for by name, the store tells what its listing does not. */
@@ -284,6 +291,7 @@ static int open_streams(struct planner *planner, const struct job *job, uint32_t
                                          .start_after = after,
                                          .files_from = spec->files_from,
                                          .files_from_nul = spec->files_from_nul,
+                                         .is_listing = spec->from_listing,
                                          .tell_excluded = options->verbose &&
                                                           planner->out != NULL && !planner->json,
                                          .stop = options->stop };

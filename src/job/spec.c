@@ -89,6 +89,8 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
                (int)spec->links, spec->digests);
     buf_printf(out, "batch-min-bytes=%" PRIu64 "\nbatch-max-bytes=%" PRIu64 "\nbatch-objects=%u\n",
                spec->batch_min_bytes, spec->batch_max_bytes, spec->batch_objects);
+    if (spec->from_listing)
+        buf_add_text(out, "listing=1\n");
     struct store_access access = spec->access;
     const char **fields[ACCESS_COUNT];
     access_fields(&access, fields);
@@ -120,7 +122,7 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         { "null", &spec->files_from_nul }, { "keep-name", &spec->keep_name },
         { "checksum", &spec->checksum },   { "one-file-system", &spec->one_file_system },
         { "immutable", &spec->immutable }, { "overwrite", &spec->overwrite },
-        { "glob", &spec->glob },
+        { "glob", &spec->glob },           { "listing", &spec->from_listing },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(key, flags[i].key) == 0) {
@@ -331,6 +333,7 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "--files-from", same_text(a->files_from, b->files_from) },
         { "the list of --files-from", same_list(a, b) },
         { "--null", a->files_from_nul == b->files_from_nul },
+        { "--from", a->from_listing == b->from_listing },
         { "--keep-name", a->keep_name == b->keep_name },
         { "--one-file-system", a->one_file_system == b->one_file_system },
         { "--checksum", a->checksum == b->checksum },
