@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from harness import Skip, case, check, equal, main, make_tree, read, set_age, write
+from harness import case, check, equal, main, make_tree, read, set_age, write
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 LOADS = {"src", "srcset", "data", "action", "poster", "background"}
