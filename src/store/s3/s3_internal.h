@@ -149,17 +149,15 @@ bool s3_key_is_link(const char *key);
 
 /* A body that is about to be sent: its digests are known, and what fits in its slab is in memory.
  */
-#define S3_CRC64_TEXT 13 /* base64 of 8 bytes, with the NUL */
 struct s3_load {
     bool by_crc64;     /* set by the caller: the CRC in a header is the proof, no SHA-256 is made */
     struct body *body; /* to send: the caller's, or `memory` */
     struct body memory;
     char sha256[2 * DIGEST_SHA256_BYTES + 1]; /* what is signed; by_crc64: SIGV4_UNSIGNED */
     uint64_t crc64;                           /* of what is to be sent */
-    char crc64_text[S3_CRC64_TEXT];           /* the same for S3_CRC64_HEADER */
+    char crc64_text[DIGEST_CRC64_TEXT];       /* the same for S3_CRC64_HEADER */
 };
 #define S3_CRC64_HEADER "x-amz-checksum-crc64nvme"
-void s3_crc64_text(uint64_t crc64, char ret_text[S3_CRC64_TEXT]);
 /* Reads the body once; ERR_SOURCE, ERR_CHANGED, ERR_STOPPED. */
 CHECKED int s3_load_body(struct s3_load *load, struct body *body, const struct stop *stop,
                          struct err *err);

@@ -18,6 +18,7 @@
 #define CONTENT_BYTES (sizeof CONTENT - 1)
 #define VERSION_MAX 256
 #define ID_MAX 1024
+#define MD5_TEXT 25 /* base64, with the NUL */
 
 /* ---- names ---- */
 
@@ -196,14 +197,12 @@ static uint32_t crc32c(const char *bytes, size_t len)
     return ~crc;
 }
 
-static void crc32c_text(uint32_t crc, char ret_text[S3_CRC64_TEXT])
+static void crc32c_text(uint32_t crc, char ret_text[DIGEST_CRC64_TEXT])
 {
     unsigned char bytes[4];
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(crc >> (24 - 8 * i));
-    SCOPED(buf) struct buf text = { 0 };
-    s3_base64(bytes, sizeof bytes, &text);
-    snprintf(ret_text, S3_CRC64_TEXT, "%s", text.data);
+    digest_base64(bytes, sizeof bytes, ret_text);
 }
 
 static bool is_tls(const struct s3_store *store)
@@ -226,10 +225,10 @@ static enum s3_fact try_header(struct s3_store *store, const char *name, const c
 static enum s3_fact try_crc64(struct s3_store *store, struct err *ret_refusal)
 {
     const uint64_t crc = crc64nvme(0, CONTENT, CONTENT_BYTES);
-    char wrong[S3_CRC64_TEXT];
-    char right[S3_CRC64_TEXT];
-    s3_crc64_text(crc ^ 1, wrong);
-    s3_crc64_text(crc, right);
+    char wrong[DIGEST_CRC64_TEXT];
+    char right[DIGEST_CRC64_TEXT];
+    digest_crc64_base64(crc ^ 1, wrong);
+    digest_crc64_base64(crc, right);
     return try_header(store, S3_CRC64_HEADER, wrong, right, is_tls(store) ? SIGV4_UNSIGNED : NULL,
                       ret_refusal);
 }
@@ -237,8 +236,8 @@ static enum s3_fact try_crc64(struct s3_store *store, struct err *ret_refusal)
 static enum s3_fact try_crc32c(struct s3_store *store)
 {
     const uint32_t crc = crc32c(CONTENT, CONTENT_BYTES);
-    char wrong[S3_CRC64_TEXT];
-    char right[S3_CRC64_TEXT];
+    char wrong[DIGEST_CRC64_TEXT];
+    char right[DIGEST_CRC64_TEXT];
     struct err ignored;
     crc32c_text(crc ^ 1, wrong);
     crc32c_text(crc, right);
@@ -255,12 +254,12 @@ static enum s3_fact try_md5(struct s3_store *store)
     digest_add(&digest, CONTENT, CONTENT_BYTES);
     digest_value(&digest, &value);
     digest_done(&digest);
-    SCOPED(buf) struct buf right = { 0 };
-    SCOPED(buf) struct buf wrong = { 0 };
-    s3_base64(value.md5, sizeof value.md5, &right);
+    char right[MD5_TEXT];
+    char wrong[MD5_TEXT];
+    digest_base64(value.md5, sizeof value.md5, right);
     value.md5[0] ^= 1;
-    s3_base64(value.md5, sizeof value.md5, &wrong);
-    return try_header(store, "content-md5", wrong.data, right.data, NULL, &ignored);
+    digest_base64(value.md5, sizeof value.md5, wrong);
+    return try_header(store, "content-md5", wrong, right, NULL, &ignored);
 }
 
 static enum s3_fact try_sha256(struct s3_store *store)
@@ -372,10 +371,10 @@ static enum s3_fact try_crc64_part(struct s3_store *store)
     static const struct http_header algorithm = { "x-amz-checksum-algorithm", "CRC64NVME" };
     const char *payload = is_tls(store) ? SIGV4_UNSIGNED : NULL;
     const uint64_t crc = crc64nvme(0, CONTENT, CONTENT_BYTES);
-    char wrong[S3_CRC64_TEXT];
-    char right[S3_CRC64_TEXT];
-    s3_crc64_text(crc ^ 1, wrong);
-    s3_crc64_text(crc, right);
+    char wrong[DIGEST_CRC64_TEXT];
+    char right[DIGEST_CRC64_TEXT];
+    digest_crc64_base64(crc ^ 1, wrong);
+    digest_crc64_base64(crc, right);
     const struct http_header bad = { S3_CRC64_HEADER, wrong };
     const struct http_header good = { S3_CRC64_HEADER, right };
     SCOPED(upload) struct upload upload = { .store = store };

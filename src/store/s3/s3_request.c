@@ -12,6 +12,7 @@
 #define SKEW_TOLD_S 300 /* S3 takes 15 minutes */
 #define SKEW_SAME_S 60
 #define RENEW_BEFORE_NS (60 * NS_PER_S)
+#define MD5_TEXT 25 /* base64, with the NUL */
 #define OWN_HEADERS 7
 #define HIDDEN_ERROR_MAX 4096 /* bytes in an <Error> that comes with status 200 */
 #define CHUNK_BYTES                                                                                \
@@ -354,9 +355,9 @@ int s3_send_xml(struct s3_store *store, const char *method, const char *key, con
     digest_value(&digest, &value);
     digest_done(&digest);
     digest_hex(value.sha256, sizeof value.sha256, sha256);
-    SCOPED(buf) struct buf md5 = { 0 };
-    s3_base64(value.md5, sizeof value.md5, &md5);
-    const struct http_header headers[] = { { "content-md5", md5.data },
+    char md5[MD5_TEXT];
+    digest_base64(value.md5, sizeof value.md5, md5);
+    const struct http_header headers[] = { { "content-md5", md5 },
                                            { "content-type", "application/xml" } };
     struct body body = body_of_memory(xml->data, xml->len, NULL, NULL);
     const struct s3_call call = { .method = method,
