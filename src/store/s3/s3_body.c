@@ -1,6 +1,7 @@
-/* A request names the digest of its body before the first byte of it. So a body is read
- * twice: once to digest it, once to send it; what fits in its slab is kept in between. The server
- * compares what came with the digest, so the second reading cannot differ unnoticed. */
+/* A request names the digest of its body before the first byte of it, unless it goes in chunks. So
+ * a body is read twice: once to digest it, once to send it; what fits in its slab is kept in
+ * between. The server compares what came with the digest, so the second reading cannot differ
+ * unnoticed. */
 #include "base/ban.h"
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
