@@ -199,8 +199,7 @@ static void tell_fact(const struct s3_facts *facts, enum s3_fact_kind kind, cons
 static void tell_proof(const struct s3_store *store, const struct s3_facts *facts,
                        struct store_findings *findings)
 {
-    const bool tls = strcmp(store->place.scheme, "https") == 0;
-    const enum s3_proof proof = tls ? s3_proof_of(facts) : S3_PROOF_SHA256;
+    const enum s3_proof proof = s3_is_tls(store) ? s3_proof_of(facts) : S3_PROOF_SHA256;
     if (proof >= S3_PROOF_HEADER)
         store_findings_add(findings, "proof", STORE_OK, "",
                            "uploads carry their CRC64NVME, which the server verifies%s",

@@ -10,6 +10,7 @@
 #include "store/s3/s3_xml.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define S3_KEY_MAX 1024
 #define S3_META_MAX 2048 /* user metadata: names and values */
@@ -59,6 +60,11 @@ struct s3_store {
 static inline struct s3_store *s3_store_of(struct store *base)
 {
     return (struct s3_store *)base;
+}
+
+static inline bool s3_is_tls(const struct s3_store *store)
+{
+    return strcmp(store->place.scheme, "https") == 0;
 }
 
 /* ---- one request ---- */
@@ -173,7 +179,7 @@ static inline bool s3_body_is_long(const struct body *body)
 
 /* ---- what the server does ---- */
 
-/* What the server is known to verify, each with those before it. */
+/* s3_proof.c. What the server is known to verify, each with those before it. */
 enum s3_proof {
     S3_PROOF_UNKNOWN, /* never an answer */
     S3_PROOF_ASKING,  /* the same */
@@ -200,6 +206,8 @@ char *s3_place_endpoint(const struct s3_place *place);
 /* Fill in all that can be seen; what cannot be stays unseen. The first error of a kind that says
  * that nothing can be written is kept in *ret_refusal. */
 void s3_probe_all(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal);
+/* Only what a put wants to know; what is refused for lack of rights says nothing. */
+void s3_probe_crc64(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal);
 /* Remove what killed probes left. */
 CHECKED int s3_probe_clean(struct s3_store *store, struct err *err);
 /* An object to try things with: made, read back, removed. Each err is filled with what failed. */

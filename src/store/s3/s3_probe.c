@@ -3,8 +3,6 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/crc64.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
 
@@ -230,11 +228,6 @@ static void crc32c_text(uint32_t crc, char ret_text[DIGEST_CRC64_TEXT])
     digest_base64(bytes, sizeof bytes, ret_text);
 }
 
-static bool is_tls(const struct s3_store *store)
-{
-    return strcmp(store->place.scheme, "https") == 0;
-}
-
 static enum s3_fact try_header(struct s3_store *store, const char *name, const char *wrong,
                                const char *right, const char *payload, struct err *ret_refusal)
 {
@@ -254,8 +247,8 @@ static enum s3_fact try_crc64(struct s3_store *store, struct err *ret_refusal)
     char right[DIGEST_CRC64_TEXT];
     digest_crc64_base64(crc ^ 1, wrong);
     digest_crc64_base64(crc, right);
-    return try_header(store, S3_CRC64_HEADER, wrong, right, is_tls(store) ? SIGV4_UNSIGNED : NULL,
-                      ret_refusal);
+    return try_header(store, S3_CRC64_HEADER, wrong, right,
+                      s3_is_tls(store) ? SIGV4_UNSIGNED : NULL, ret_refusal);
 }
 
 static enum s3_fact try_crc32c(struct s3_store *store)
@@ -400,7 +393,7 @@ static const struct http_header algorithm = { "x-amz-checksum-algorithm", "CRC64
 /* As begin(), part() and commit() do it: only when all of it works is it of use. */
 static enum s3_fact try_crc64_part(struct s3_store *store)
 {
-    const char *payload = is_tls(store) ? SIGV4_UNSIGNED : NULL;
+    const char *payload = s3_is_tls(store) ? SIGV4_UNSIGNED : NULL;
     const uint64_t crc = crc64nvme(0, CONTENT, CONTENT_BYTES);
     char wrong[DIGEST_CRC64_TEXT];
     char right[DIGEST_CRC64_TEXT];
@@ -541,8 +534,7 @@ static enum s3_fact try_if_none_match(struct s3_store *store)
     return fact;
 }
 
-/* Only what a put wants to know; what is refused for lack of rights says nothing. */
-static void probe_crc64(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal)
+void s3_probe_crc64(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal)
 {
     facts->probed_ns = clock_now_ns();
     facts->seen[S3_FACT_CRC64NVME] = try_crc64(store, ret_refusal);
@@ -556,7 +548,7 @@ void s3_probe_all(struct s3_store *store, struct s3_facts *facts, struct err *re
 {
     *facts = (struct s3_facts){ 0 };
     facts->seen[S3_FACT_LIST_V2] = try_list(store);
-    probe_crc64(store, facts, ret_refusal);
+    s3_probe_crc64(store, facts, ret_refusal);
     if (facts->seen[S3_FACT_CRC64NVME] != S3_YES)
         facts->seen[S3_FACT_CRC64NVME_PART] = try_crc64_part(store);
     if (facts->seen[S3_FACT_TRAILER] == S3_UNSEEN)
@@ -584,75 +576,4 @@ void s3_probe_access(struct s3_store *store, struct s3_access *ret_access)
         (void)forget(store, attempt.key, version, &access.remove);
     }
     *ret_access = access;
-}
-
-/* ---- what a put may rely on ---- */
-
-static void save(struct s3_store *store, const struct s3_facts *facts, const char *endpoint)
-{
-    struct err err = { 0 };
-    if (s3_facts_save(facts, endpoint, store->place.bucket, &err) < 0)
-        log_line(LOG_DEBUG, "s3", store->place.bucket, "what was learnt is not kept: %s", err.text);
-}
-
-enum s3_proof s3_proof_of(const struct s3_facts *facts)
-{
-    if (facts->seen[S3_FACT_CRC64NVME] != S3_YES || facts->seen[S3_FACT_CRC64NVME_PART] != S3_YES)
-        return S3_PROOF_SHA256;
-    return facts->seen[S3_FACT_TRAILER] == S3_YES ? S3_PROOF_TRAILER : S3_PROOF_HEADER;
-}
-
-void s3_proof_recall(struct s3_store *store)
-{
-    struct s3_facts facts;
-    if (!is_tls(store)) {
-        atomic_store(&store->proof, S3_PROOF_SHA256);
-        return;
-    }
-    char *endpoint = s3_place_endpoint(&store->place);
-    if (s3_facts_load(&facts, endpoint, store->place.bucket, clock_now_ns()) &&
-        facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN)
-        atomic_store(&store->proof, s3_proof_of(&facts));
-    mem_release(endpoint);
-}
-
-static enum s3_proof find_proof(struct s3_store *store)
-{
-    struct s3_facts facts = { 0 };
-    struct err ignored = { 0 }; /* what stops the probe stops the put too, and is told there */
-    (void)!s3_probe_clean(store, &ignored);
-    err_clear(&ignored);
-    probe_crc64(store, &facts, &ignored);
-    if (facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN) {
-        char *endpoint = s3_place_endpoint(&store->place);
-        save(store, &facts, endpoint);
-        mem_release(endpoint);
-    }
-    return s3_proof_of(&facts);
-}
-
-enum s3_proof s3_proof(struct s3_store *store)
-{
-    int proof = S3_PROOF_UNKNOWN;
-    if (atomic_compare_exchange_strong(&store->proof, &proof, S3_PROOF_ASKING)) {
-        proof = find_proof(store);
-        atomic_store(&store->proof, proof);
-    }
-    return proof == S3_PROOF_ASKING ? S3_PROOF_SHA256 : (enum s3_proof)proof;
-}
-
-bool s3_doubts(struct s3_store *store, enum s3_proof proof, const struct err *err)
-{
-    const bool is_other = err->kind == ERR_CORRUPT || err->kind == ERR_NET ||
-                          err->kind == ERR_BUSY || err->kind == ERR_AUTH;
-    if (is_other || (err->http != 400 && err->http != 501))
-        return false;
-    char *endpoint = s3_place_endpoint(&store->place);
-    /* Not above what another worker came to meanwhile. */
-    int now = atomic_load(&store->proof);
-    while (now >= (int)proof && !atomic_compare_exchange_weak(&store->proof, &now, (int)proof - 1))
-        ;
-    s3_facts_forget(endpoint, store->place.bucket);
-    mem_release(endpoint);
-    return true;
 }
