@@ -217,6 +217,31 @@ void digest_hex(const void *bytes, size_t len, char *ret_text)
     *ret_text = '\0';
 }
 
+void digest_base64(const void *bytes, size_t len, char *ret_text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *from = bytes;
+    for (size_t i = 0; i < len; i += 3) {
+        const size_t have = len - i < 3 ? len - i : 3;
+        const uint32_t three = (uint32_t)from[i] << 16 |
+                               (have > 1 ? (uint32_t)from[i + 1] << 8 : 0) |
+                               (have > 2 ? from[i + 2] : 0);
+        *ret_text++ = digits[three >> 18];
+        *ret_text++ = digits[three >> 12 & 63];
+        *ret_text++ = have > 1 ? digits[three >> 6 & 63] : '=';
+        *ret_text++ = have > 2 ? digits[three & 63] : '=';
+    }
+    *ret_text = '\0';
+}
+
+void digest_crc64_base64(uint64_t crc64, char ret_text[DIGEST_CRC64_TEXT])
+{
+    unsigned char bytes[8];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(crc64 >> (56 - 8 * i));
+    digest_base64(bytes, sizeof bytes, ret_text);
+}
+
 static int digit_value(char c)
 {
     if (c >= '0' && c <= '9')

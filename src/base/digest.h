@@ -51,5 +51,10 @@ void digest_hmac_sha256(const void *key, size_t key_len, const void *bytes, size
 
 /* Lower-case hexadecimal, with a NUL: 2 * len + 1 bytes. */
 void digest_hex(const void *bytes, size_t len, char *ret_text);
-/* The reverse; -1 unless text is exactly 2 * len hexadecimal digits. */
+/* The same in base64, as S3 wants it: 4 * ((len + 2) / 3) + 1 bytes. */
+void digest_base64(const void *bytes, size_t len, char *ret_text);
+/* A CRC64NVME so, its highest byte first. */
+#define DIGEST_CRC64_TEXT 13
+void digest_crc64_base64(uint64_t crc64, char ret_text[DIGEST_CRC64_TEXT]);
+/* Hexadecimal back; -1 unless text is exactly 2 * len hexadecimal digits. */
 CHECKED int digest_unhex(const char *text, void *ret_bytes, size_t len);

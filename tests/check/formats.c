@@ -394,7 +394,7 @@ static void test_facts(void **state)
     SCOPED(buf) struct buf want = { 0 };
     SCOPED(buf) struct buf text = { 0 };
     struct s3_facts facts = { .probed_ns = 1500000000 * NS_PER_S,
-                              .seen = { S3_YES, S3_YES, S3_YES, S3_IGNORED, S3_UNSEEN, S3_NO,
+                              .seen = { S3_YES, S3_YES, S3_YES, S3_IGNORED, S3_UNSEEN, S3_NO, S3_NO,
                                         S3_YES, S3_YES } };
     struct s3_facts again;
     read_example("facts", &want);

@@ -34,7 +34,7 @@ def doctor(it, *args, status=0, env=None, prefix=()):
 
 
 def facts(found):
-    names = ["list-v2", "multipart", "if-none-match", "crc64nvme", "crc64nvme-part", "crc32c", "content-md5", "sha256"]
+    names = ["list-v2", "multipart", "if-none-match", "crc64nvme", "crc64nvme-part", "trailer", "crc32c", "content-md5", "sha256"]
     return {name: found[name]["text"] for name in names}
 
 
@@ -58,6 +58,7 @@ def gateway_is_told_as_it_is(it):
         check("proves nothing" in seen[name], f"{name}: {seen[name]}")
     for name in ("content-md5", "sha256"):
         equal(seen[name], "a wrong one is refused", name)
+    equal(seen["trailer"], "not supported", "the gateway takes the name of the way for a digest")
     check("SHA-256" in found["proof"]["text"], found["proof"]["text"])
     for name in ("credentials", "endpoint", "region", "addressing", "clock", "reach", "bucket", "list", "write", "read",
                  "delete", "limits"):

@@ -4,9 +4,11 @@ import contextlib
 import functools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 
 from harness import at_once, case, check, equal, journalled, main, make_tree, set_age, write
 
@@ -36,6 +38,18 @@ class Sink:
 
     def lade(self, *args, **more):
         return self.it.lade(*args, env=self.env, **more)
+
+    def start(self, *args, **more):
+        return self.it.start(*args, env=self.env, **more)
+
+    def etag(self, key):
+        """With the CRC of what the sink has there."""
+        for line in self.lade("ls", "-R", "--json", f"s3://b/{key}").out.splitlines():
+            return json.loads(line)["etag"]
+
+    def nothing_is_left(self, keys=""):
+        equal(self.lade("ls", "-R", "s3://b").out, keys, "keys that are there")
+        equal(self.lade("uploads", "s3://b").out, "", "uploads that are left")
 
 
 @contextlib.contextmanager
@@ -67,6 +81,30 @@ def cached(it):
     return list((it / "home/.cache/lade").glob("*"))
 
 
+def crc64nvme(data):
+    crc = 2**64 - 1
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x9a6c9329ac4bc9b5 if crc & 1 else 0)
+    return crc ^ (2**64 - 1)
+
+
+def believe(it, **facts):
+    """Write into the cache what was seen."""
+    path, = cached(it)
+    lines = path.read_text().splitlines()[:-1]
+    names = {name.replace("_", "-"): value for name, value in facts.items()}
+    lines = [f"{name}={names.get(name, value)}" for name, _, value in (line.partition("=") for line in lines)]
+    text = "".join(line + "\n" for line in lines).encode()
+    path.write_bytes(text + b"crc=%016x\n" % crc64nvme(text))
+
+
+BELIEFS = {"trailer": {"crc64nvme": "yes", "crc64nvme_part": "yes", "trailer": "yes"},
+           "header": {"crc64nvme": "yes", "crc64nvme_part": "yes", "trailer": "no"},
+           "signed": {"crc64nvme": "ignored", "crc64nvme_part": "unseen", "trailer": "unseen"}}
+
+
 @case
 def verified_header_is_the_proof(it):
     """Small and large files, parts too: none of it is digested with SHA-256."""
@@ -79,6 +117,8 @@ def verified_header_is_the_proof(it):
         check(len(puts) >= 8 + 5, f"{len(puts)} requests")
         for line in puts:
             want = ("sha256", "none") if line.size == "0" else ("unsigned", "crc64nvme")
+            if line.path == f"/b/p/f{40 * MIB + 7}" and line.size != "7":  # a part, and long
+                want = ("trailer", "crc64nvme")
             equal((line.status, line.payload, line.checksum), ("200", *want), str(line))
         equal(there.probes(), [], "what was known was probed again")
         again = there.lade("put", "--json", "src", "s3://b/p").summary()
@@ -93,7 +133,7 @@ def first_put_finds_out(it):
         there.lade("put", "src", "s3://b/p")
         equal([(line.payload, line.checksum) for line in there.requests()], [("unsigned", "crc64nvme")])
         probes = there.probes()
-        check(0 < len(probes) <= 10, f"{len(probes)} requests of the probe")
+        check(0 < len(probes) <= 18, f"{len(probes)} requests of the probe")
         equal(len(cached(it)), 1, "cache files")
         write(it / "src/more", b"more")
         there.forget_log()
@@ -131,12 +171,30 @@ def damage_on_the_way_is_refused_and_sent_again(it):
 
 
 @case
+def damage_of_parts_is_refused_by_their_trailer(it):
+    tree(it, (30 * MIB,))
+    with sink(it, "--damage", "3") as there:
+        there.lade("put", "--transfers", "2", "src", "s3://b/p")
+        refused = [line for line in there.requests() if line.status == "400"]
+        equal([(line.payload, line.checksum) for line in refused], [("trailer", "crc64nvme")] * 3, "refused")
+        there.lade("check", "src", "s3://b/p")
+        there.lade("put", "--overwrite", "src", "s3://b/again")
+        equal(there.etag("p"), there.etag("again"), "what is there")
+        there.nothing_is_left(f"again/f{30 * MIB}\np/f{30 * MIB}\n")
+
+
+@case
 def damage_without_end_is_told(it):
-    tree(it, (MIB,))
-    with sink(it, "--damage", "1000") as there:
-        done = there.lade("put", "--retries", "1", "src", "s3://b/p", status=(1, 4))
-        done.has("f1048576", "BadDigest")
-        equal(there.lade("ls", "-R", "s3://b").out, "")
+    for size, payload in ((MIB, "unsigned"), (20 * MIB, "trailer")):
+        tree(it, (size,))
+        with sink(it, "--damage", "1000") as there:
+            done = there.lade("put", "--retries", "1", "src", "s3://b/p", status=(1, 4))
+            done.has(f"f{size}", "BadDigest")
+            check(payload in {line.payload for line in there.requests()}, "another proof")
+            there.nothing_is_left()
+            equal(len(cached(it)), 1, "cache files: the server did as it should")
+            cached(it)[0].unlink()
+        os.remove(it / f"src/f{size}")
 
 
 @case
@@ -283,10 +341,136 @@ def doctor_tells_the_sink(it):
     with sink(it) as there:
         done = there.lade("doctor", "--json", "s3://b/p")
         found = {item["name"]: item for item in map(json.loads, done.out.splitlines())}
-        for name in ("crc64nvme", "crc64nvme-part", "crc32c", "sha256"):
+        for name in ("crc64nvme", "crc64nvme-part", "trailer", "crc32c", "sha256"):
             equal(found[name]["text"], "a wrong one is refused", name)
         check("proves nothing" in found["content-md5"]["text"], found["content-md5"])
         equal(there.lade("ls", "-R", "s3://b").out, "")
+
+
+# ---- trailers ----
+
+@case
+def trailer_that_is_no_proof_is_not_used(it):
+    """Parts carry their CRC in a header, and the probe leaves nothing."""
+    tree(it, (1000, 40 * MIB))
+    for how, text in (("ignore", "a wrong one is taken"), ("refuse", "not supported"), ("hash", "not supported"),
+                      ("keep", "not supported"), ("encoding", "not supported"), ("no-parts", "not supported")):
+        with sink(it, "--trailers", how) as there:
+            found = there.lade("doctor", "--again", "s3://b/p").matches(rf"trailer +{text}")
+            found.matches(r"proof +uploads carry their CRC64NVME").has_not("read once")
+            there.nothing_is_left()
+            for path in cached(it):  # now a put finds out
+                path.unlink()
+            there.forget_log()
+            there.lade("put", "--transfers", "1", "--job", it / f"job-{how}", "src", "s3://b/p")
+            equal({(line.payload, line.checksum, line.status) for line in there.requests()},
+                  {("unsigned", "crc64nvme", "200")}, how)
+            there.nothing_is_left(f"p/f1000\np/f{40 * MIB}\n")
+
+
+@case
+def old_cache_is_probed_again(it):
+    tree(it, (1000,))
+    with sink(it) as there:
+        there.lade("put", "src", "s3://b/p")
+        path, = cached(it)
+        now = path.read_text()
+        text = "".join(line + "\n" for line in now.splitlines()[:-1] if not line.startswith("trailer="))
+        text = text.replace("lade-s3-facts=2", "lade-s3-facts=1")
+        path.write_text(f"{text}crc={crc64nvme(text.encode()):016x}\n")
+        write(it / "src/more", b"more")
+        there.forget_log()
+        there.lade("put", "src", "s3://b/p")
+        check(there.probes(), "an old cache is believed")
+        check("\ntrailer=yes\n" in path.read_text(), path.read_text())
+
+
+@case
+def server_that_takes_no_trailer_any_more_gets_headers(it):
+    tree(it, (40 * MIB,))
+    for how in ("refuse", "hash"):
+        with sink(it, "--trailers", how) as there:
+            there.lade("doctor", "--again", "s3://b/p")
+            believe(it, **BELIEFS["trailer"])
+            there.forget_log()
+            there.lade("put", "--job", it / f"job-{how}", "--transfers", "1", "--retries", "0", "src", "s3://b/p")
+            refused = [line for line in there.requests() if line.status != "200"]
+            equal([line.payload for line in refused], ["trailer"], "refused")
+            equal([line.payload for line in there.requests() if line.status == "200"], ["unsigned"] * 5)
+            equal(cached(it), [], "cache files that are known to be wrong")
+            there.nothing_is_left(f"p/f{40 * MIB}\n")
+
+
+@case
+def upload_goes_on_under_another_belief(it):
+    """Killed in the middle, and meanwhile something else was learnt: the same object."""
+    tree(it, (40 * MIB + 7,))
+    name = f"f{40 * MIB + 7}"
+    # Begun with CRCs, it goes on with them, and is signed beside where they are not verified any more.
+    after = {"trailer": {"trailer": "trailer", "header": "unsigned", "signed": "sha256"},
+             "header": {"trailer": "trailer", "header": "unsigned", "signed": "sha256"},
+             "signed": {"trailer": "chunks", "header": "chunks", "signed": "chunks"}}
+    with sink(it) as there:
+        there.lade("doctor", "s3://b/whole")
+        there.lade("put", "--job", it / "whole", "src", "s3://b/whole")
+        want = there.etag("whole")
+        for first, then in ((a, b) for a in BELIEFS for b in BELIEFS if a != b):
+            job = it / f"{first}-{then}"
+            believe(it, **BELIEFS[first])
+            there.forget_log()
+            process = there.start("put", "--job", job, "--transfers", "2", "--bwlimit", "16M", "src", f"s3://b/{first}-{then}")
+            it.wait_for(lambda job=job: job.exists() and journalled(job, parts=True) > 0, process)
+            process.send_signal(signal.SIGKILL)
+            it.end(process, -signal.SIGKILL)
+            before = {line.payload for line in there.requests()}
+            equal(before, {after[first][first]}, f"begun under {first}")
+            believe(it, **BELIEFS[then])
+            there.forget_log()
+            there.lade("put", "--job", job, "--transfers", "2", "--bwlimit", "0", "src", f"s3://b/{first}-{then}")
+            sent = [line for line in there.requests() if line.size != "7"]
+            check(0 < len(sent) < 5, f"{len(sent)} parts were sent")
+            equal({(line.payload, line.status) for line in sent}, {(after[first][then], "200")}, f"{first}, then {then}")
+            equal(there.etag(f"{first}-{then}"), want, f"{first}, then {then}")
+            equal(there.lade("uploads", "s3://b").out, "")
+            there.lade("check", "src", f"s3://b/{first}-{then}")
+    check((it / "src" / name).exists(), "the source")
+
+
+@case
+def file_that_changes_while_parts_are_sent_is_seen(it):
+    """Each part is whole by its trailer; that they belong together is for the source to tell."""
+    tree(it, (40 * MIB,))
+    name = it / f"src/f{40 * MIB}"
+    with sink(it) as there:
+        there.lade("doctor", "s3://b/p")
+        process = there.start("put", "--bwlimit", "20M", "--retries", "0", "--json", "src", "s3://b/p")
+        it.wait_for(there.requests, process)
+        while process.poll() is None:
+            with open(name, "r+b") as file:
+                file.seek(random.randrange(40 * MIB))
+                file.write(b"x")
+            time.sleep(0.05)
+        done = it.end(process, 1)
+        equal([item["kind"] for item in done.events("item") if item["status"] == "failed"], ["changed"], "what failed")
+        equal({line.status for line in there.requests()}, {"200"}, "answers: what was sent was what its trailer told")
+        there.nothing_is_left()
+        there.lade("put", "src", "s3://b/p")
+        there.lade("put", "src", "s3://b/again")
+        equal(there.etag("p"), there.etag("again"), "what is there")
+
+
+@case
+def file_that_shrinks_while_parts_are_sent_is_seen(it):
+    tree(it, (40 * MIB,))
+    with sink(it) as there:
+        there.lade("doctor", "s3://b/p")
+        process = there.start("put", "--bwlimit", "20M", "--retries", "0", "--json", "src", "s3://b/p")
+        it.wait_for(there.requests, process)
+        os.truncate(it / f"src/f{40 * MIB}", 9 * MIB + 1)
+        equal(it.end(process).summary()["done"]["bytes"], 9 * MIB + 1, "bytes, when it was read again")
+        there.lade("put", "src", "s3://b/again")
+        equal(there.etag("p"), there.etag("again"), "what is there")
+        there.nothing_is_left(f"again/f{40 * MIB}\np/f{40 * MIB}\n")
 
 
 main()

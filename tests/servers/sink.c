@@ -1,7 +1,8 @@
 /* An S3 server that verifies checksum headers, for tests and bench/: objects are digested and
  * forgotten (only small ones can be read). It knows put, parts, head, listing and delete, checks
  * signatures (access key "sink", secret "sink-secret") and x-amz-content-sha256, and
- * refuses a wrong x-amz-checksum-crc64nvme or -crc32c with 400 BadDigest.
+ * refuses a wrong x-amz-checksum-crc64nvme or -crc32c, in a header or behind a body in unsigned
+ * chunks, with 400 BadDigest.
  *
  *   sink --cert PEM --key PEM --port-file FILE [--log FILE] [OPTION...]
  *
@@ -11,6 +12,10 @@
  * --unknown  requests with checksum headers are refused, as by a server that never heard of them
  * --no-parts checksum headers are looked at with put, not with parts
  *            SIGUSR1 switches --ignore on and off, SIGUSR2 --unknown
+ * --trailers HOW  of bodies with a trailer, as some servers do: `ignore` it is not looked at,
+ *            `refuse` with 501, `hash` the payload is said to have another hash, `keep` objects
+ * have the first frame, `encoding` objects are told to be aws-chunked, `no-parts` refused with
+ * parts only
  * --damage N the first byte of each of the first N large bodies is another one when it is looked at
  * The log has a line for each request: METHOD PATH STATUS PAYLOAD CHECKSUM BYTES. */
 #include "base/buf.h"
@@ -41,19 +46,22 @@
 
 static struct {
     const char *cert, *key, *port_file, *log;
+    const char *trailers; /* NULL = they are verified */
     atomic_bool plain, ignore, unknown, no_parts;
     long damage; /* guarded by lock */
 } options;
 
 struct part {
     uint64_t size_bytes, crc64;
-    bool there;
+    bool there, is_encoded;
+    struct buf content;
 };
 struct thing { /* an object, or an upload when id is set */
     struct thing *next;
     char *key; /* "/bucket/key", as it came */
     char id[24];
     bool has_algorithm;
+    bool is_encoded; /* is told to be aws-chunked */
     struct buf meta; /* lines of headers */
     struct buf content;
     uint64_t size_bytes, crc64;
@@ -72,6 +80,7 @@ struct request {
     size_t header_count;
     unsigned char *body; /* without the frames of signed chunks */
     uint64_t body_bytes;
+    const char *trailer; /* "NAME:VALUE" behind the chunks, NULL = none */
 };
 struct peer {
     int fd;
@@ -145,26 +154,58 @@ static bool parse_head(struct request *request, char *head)
     return true;
 }
 
-/* "SIZE;chunk-signature=…CRLF DATA CRLF", in place. */
+static bool does(const char *how)
+{
+    return options.trailers != NULL && strcmp(options.trailers, how) == 0;
+}
+
+static bool is_trailed(const struct request *request)
+{
+    const char *payload = header(request, "x-amz-content-sha256");
+    return payload != NULL && strcmp(payload, "STREAMING-UNSIGNED-PAYLOAD-TRAILER") == 0;
+}
+
+/* "NAME:VALUE CRLF CRLF" at the very end. */
+static bool take_trailer(struct request *request, unsigned char *at, const unsigned char *end)
+{
+    unsigned char *line_end = memmem(at, (size_t)(end - at), "\r\n\r\n", 4);
+    if (line_end == NULL || line_end + 4 != end)
+        return false;
+    *line_end = '\0';
+    request->trailer = (const char *)at;
+    return true;
+}
+
+/* "SIZE;chunk-signature=…CRLF DATA CRLF", in place; what is not signed has no ";…", and a trailer
+ * instead of the last CRLF. */
 static bool take_chunks(struct request *request)
 {
-    const unsigned char *at = request->body;
+    unsigned char *at = request->body;
     const unsigned char *end = at + request->body_bytes;
     unsigned char *to = request->body;
+    const char *decoded = header(request, "x-amz-decoded-content-length");
+    const bool trailed = is_trailed(request);
     for (;;) {
         char *digits_end = NULL;
         const unsigned long long size = strtoull((const char *)at, &digits_end, 16);
-        const unsigned char *data = memmem(at, (size_t)(end - at), "\r\n", 2);
-        if (data == NULL || *digits_end != ';' || size + 4 > (uint64_t)(end - data))
+        unsigned char *data = memmem(at, (size_t)(end - at), "\r\n", 2);
+        if (data == NULL || digits_end == (char *)at || *digits_end != (trailed ? '\r' : ';') ||
+            size + 4 > (uint64_t)(end - data))
             return false;
+        if (size == 0 && trailed && !take_trailer(request, data + 2, end))
+            return false;
+        if (size == 0 && !trailed && data + 4 != end)
+            return false;
+        if (size == 0)
+            break;
         memmove(to, data + 2, size);
         to += size;
         at = data + 2 + size + 2;
-        if (size == 0)
-            break;
+        if (at[-2] != '\r' || at[-1] != '\n')
+            return false;
     }
     request->body_bytes = (uint64_t)(to - request->body);
-    return at == end;
+    return decoded != NULL && strtoull(decoded, NULL, 10) == request->body_bytes;
 }
 
 static bool read_body(struct peer *peer, struct request *request, size_t head_bytes)
@@ -192,6 +233,8 @@ static bool read_body(struct peer *peer, struct request *request, size_t head_by
     request->body[size] = '\0';
     request->body_bytes = size;
     const char *payload = header(request, "x-amz-content-sha256");
+    if (is_trailed(request) && (does("refuse") || does("hash")))
+        return true;
     return payload == NULL || strncmp(payload, "STREAMING-", 10) != 0 || take_chunks(request);
 }
 
@@ -294,12 +337,40 @@ static void base64(uint64_t value, size_t len, char *to)
     *to = '\0';
 }
 
+/* The CRC64NVME that a request has, in a header or behind its body; NULL without one. */
+static const char *crc64_of(const struct request *request)
+{
+    static const char name[] = "x-amz-checksum-crc64nvme";
+    const char *told = header(request, "x-amz-trailer");
+    if (!is_trailed(request))
+        return header(request, name);
+    if (told == NULL || strcmp(told, name) != 0 || request->trailer == NULL ||
+        strncmp(request->trailer, name, sizeof name - 1) != 0 ||
+        request->trailer[sizeof name - 1] != ':')
+        return NULL;
+    return request->trailer + sizeof name;
+}
+
+/* What is not for trailers as such; false: `answer` is the refusal. */
+static bool takes_trailer(const struct request *request, bool is_part, struct answer *answer)
+{
+    if (options.unknown || does("refuse") || (does("no-parts") && is_part))
+        refuse(answer, 501, "NotImplemented");
+    else if (does("hash"))
+        refuse(answer, 400, "XAmzContentSHA256Mismatch");
+    else if (crc64_of(request) == NULL)
+        refuse(answer, 400, "MalformedTrailerError");
+    else
+        return true;
+    return false;
+}
+
 static bool verify(const struct request *request, bool is_part, struct answer *answer,
                    uint64_t *ret_crc64)
 {
     char text[16];
     const char *payload = header(request, "x-amz-content-sha256");
-    const char *crc64 = header(request, "x-amz-checksum-crc64nvme");
+    const char *crc64 = crc64_of(request);
     const char *crc32 = header(request, "x-amz-checksum-crc32c");
     pthread_mutex_lock(&lock);
     const bool damages = request->body_bytes >= DAMAGE_MIN && options.damage > 0;
@@ -320,6 +391,11 @@ static bool verify(const struct request *request, bool is_part, struct answer *a
         refuse(answer, 501, "NotImplemented");
         return false;
     }
+    const bool trailed = is_trailed(request);
+    if (trailed && !takes_trailer(request, is_part, answer))
+        return false;
+    if (trailed && does("ignore"))
+        return true;
     if (options.ignore || (options.no_parts && is_part))
         return true;
     base64(*ret_crc64, 8, text);
@@ -348,6 +424,8 @@ static void thing_free(struct thing *thing)
     mem_release(thing->key);
     buf_done(&thing->meta);
     buf_done(&thing->content);
+    for (size_t i = 0; thing->parts != NULL && i < PARTS_MAX; i++)
+        buf_done(&thing->parts[i].content);
     free(thing->parts);
     free(thing);
 }
@@ -412,6 +490,29 @@ static void add_etag(struct answer *answer, uint64_t crc64)
     buf_printf(&answer->headers, "ETag: \"crc-%016llx\"\r\n", (unsigned long long)crc64);
 }
 
+/* What the body of a request becomes in the store. */
+static void part_fill(struct part *part, const struct request *request, uint64_t crc64)
+{
+    const char *frame = does("keep") && is_trailed(request) ? "24\r\n" : "";
+    buf_clear(&part->content);
+    buf_add_text(&part->content, frame);
+    if (request->body_bytes <= KEPT_MAX)
+        buf_add(&part->content, request->body, request->body_bytes);
+    part->size_bytes = strlen(frame) + request->body_bytes;
+    part->crc64 = crc64;
+    part->is_encoded = does("encoding") && is_trailed(request);
+    part->there = true;
+}
+
+static void thing_add(struct thing *thing, const struct part *part)
+{
+    thing->crc64 = crc64nvme_combine(thing->crc64, part->crc64, part->size_bytes);
+    thing->size_bytes += part->size_bytes;
+    thing->is_encoded = thing->is_encoded || part->is_encoded;
+    if (thing->size_bytes <= KEPT_MAX)
+        buf_add(&thing->content, buf_text(&part->content), part->content.len);
+}
+
 /* ---- calls; all with the lock ---- */
 
 static void put_object(const struct request *request, uint64_t crc64, struct answer *answer)
@@ -421,10 +522,10 @@ static void put_object(const struct request *request, uint64_t crc64, struct ans
         return;
     }
     struct thing *thing = thing_new(request);
-    thing->size_bytes = request->body_bytes;
-    thing->crc64 = crc64;
-    if (request->body_bytes <= KEPT_MAX)
-        buf_add(&thing->content, request->body, request->body_bytes);
+    struct part whole = { 0 };
+    part_fill(&whole, request, crc64);
+    thing_add(thing, &whole);
+    buf_done(&whole.content);
     insert_object(thing);
     add_etag(answer, crc64);
 }
@@ -433,7 +534,7 @@ static void put_part(const struct request *request, uint64_t crc64, struct answe
 {
     struct thing *upload = *find_upload(parameter(request, "uploadId"));
     const unsigned long number = strtoul(parameter(request, "partNumber"), NULL, 10);
-    const bool has_crc = header(request, "x-amz-checksum-crc64nvme") != NULL;
+    const bool has_crc = crc64_of(request) != NULL;
     if (upload == NULL)
         refuse(answer, 404, "NoSuchUpload");
     else if (number == 0 || number >= PARTS_MAX)
@@ -441,7 +542,7 @@ static void put_part(const struct request *request, uint64_t crc64, struct answe
     else if (has_crc && !upload->has_algorithm && !options.ignore) /* as Amazon */
         refuse(answer, 400, "InvalidRequest");
     else {
-        upload->parts[number] = (struct part){ request->body_bytes, crc64, true };
+        part_fill(&upload->parts[number], request, crc64);
         add_etag(answer, crc64);
     }
 }
@@ -477,11 +578,8 @@ static void end_upload(struct thing **at, bool commits, struct answer *answer)
         return;
     }
     for (size_t i = 1; i < PARTS_MAX; i++)
-        if (upload->parts[i].there) {
-            const struct part *part = &upload->parts[i];
-            upload->crc64 = crc64nvme_combine(upload->crc64, part->crc64, part->size_bytes);
-            upload->size_bytes += part->size_bytes;
-        }
+        if (upload->parts[i].there)
+            thing_add(upload, &upload->parts[i]);
     buf_printf(&answer->body, "<R><ETag>\"crc-%016llx\"</ETag></R>",
                (unsigned long long)upload->crc64);
     insert_object(upload);
@@ -534,6 +632,8 @@ static void show(const struct request *request, struct answer *answer)
     answer->length = thing->size_bytes;
     buf_add(&answer->headers, buf_text(&thing->meta), thing->meta.len);
     add_etag(answer, thing->crc64);
+    if (thing->is_encoded)
+        buf_add_text(&answer->headers, "Content-Encoding: aws-chunked\r\n");
     if (strcmp(request->method, "GET") == 0)
         buf_add(&answer->body, buf_text(&thing->content), thing->content.len);
 }
@@ -581,7 +681,7 @@ static void call(const struct request *request, uint64_t crc64, struct answer *a
 static void work(const struct request *request, struct answer *answer)
 {
     const char *payload = header(request, "x-amz-content-sha256");
-    const bool has_crc = header(request, "x-amz-checksum-crc64nvme") != NULL;
+    const bool has_crc = crc64_of(request) != NULL;
     const bool is_part = parameter(request, "partNumber") != NULL;
     uint64_t crc64 = 0;
     answer->status = 200;
@@ -598,6 +698,7 @@ static void work(const struct request *request, struct answer *answer)
                 payload == NULL         ? "none"
                 : payload[0] == 'U'     ? "unsigned"
                 : strlen(payload) == 64 ? "sha256"
+                : is_trailed(request)   ? "trailer"
                                         : "chunks",
                 has_crc ? "crc64nvme" : "none", (unsigned long long)request->body_bytes);
         fflush(log_file);
@@ -682,6 +783,7 @@ static void read_options(int argc, char **argv)
         { "--port-file", &options.port_file, NULL }, { "--log", &options.log, NULL },
         { "--plain", NULL, &options.plain },         { "--ignore", NULL, &options.ignore },
         { "--unknown", NULL, &options.unknown },     { "--no-parts", NULL, &options.no_parts },
+        { "--trailers", &options.trailers, NULL },
     };
     for (int i = 1; i < argc; i++) {
         size_t k = 0;

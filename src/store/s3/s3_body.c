@@ -1,6 +1,7 @@
-/* A request names the digest of its body before the first byte of it. So a body is read
- * twice: once to digest it, once to send it; what fits in its slab is kept in between. The server
- * compares what came with the digest, so the second reading cannot differ unnoticed. */
+/* A request names the digest of its body before the first byte of it, unless it goes in chunks. So
+ * a body is read twice: once to digest it, once to send it; what fits in its slab is kept in
+ * between. The server compares what came with the digest, so the second reading cannot differ
+ * unnoticed. */
 #include "base/ban.h"
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
@@ -21,16 +22,6 @@ static int digest_all(struct body *body, const struct stop *stop, const void **r
         }
     }
     return 0;
-}
-
-void s3_crc64_text(uint64_t crc64, char ret_text[S3_CRC64_TEXT])
-{
-    unsigned char bytes[8];
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)(crc64 >> (56 - 8 * i));
-    SCOPED(buf) struct buf text = { 0 };
-    s3_base64(bytes, sizeof bytes, &text);
-    snprintf(ret_text, S3_CRC64_TEXT, "%s", text.data);
 }
 
 int s3_load_body(struct s3_load *load, struct body *body, const struct stop *stop, struct err *err)
@@ -56,7 +47,7 @@ int s3_load_body(struct s3_load *load, struct body *body, const struct stop *sto
     else
         digest_hex(value.sha256, sizeof value.sha256, load->sha256);
     load->crc64 = value.crc64;
-    s3_crc64_text(value.crc64, load->crc64_text);
+    digest_crc64_base64(value.crc64, load->crc64_text);
     body_rewind(body);
     load->body = body;
     if (len != body->size_bytes || body->fd < 0)

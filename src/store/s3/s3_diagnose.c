@@ -199,11 +199,11 @@ static void tell_fact(const struct s3_facts *facts, enum s3_fact_kind kind, cons
 static void tell_proof(const struct s3_store *store, const struct s3_facts *facts,
                        struct store_findings *findings)
 {
-    const bool tls = strcmp(store->place.scheme, "https") == 0;
-    if (tls && facts->seen[S3_FACT_CRC64NVME] == S3_YES &&
-        facts->seen[S3_FACT_CRC64NVME_PART] == S3_YES)
+    const enum s3_proof proof = s3_is_tls(store) ? s3_proof_of(facts) : S3_PROOF_SHA256;
+    if (proof >= S3_PROOF_HEADER)
         store_findings_add(findings, "proof", STORE_OK, "",
-                           "uploads carry their CRC64NVME, which the server verifies");
+                           "uploads carry their CRC64NVME, which the server verifies%s",
+                           proof == S3_PROOF_TRAILER ? "; parts are read once" : "");
     else if (facts->seen[S3_FACT_SHA256] == S3_YES)
         store_findings_add(findings, "proof", STORE_OK, "",
                            "uploads are signed with their SHA-256, which the server verifies");
@@ -253,6 +253,7 @@ static void tell_facts(struct s3_store *store, bool again, struct store_findings
               "not obeyed: lade looks before it stores", findings);
     tell_fact(&facts, S3_FACT_CRC64NVME, verifies, ignores, findings);
     tell_fact(&facts, S3_FACT_CRC64NVME_PART, verifies, ignores, findings);
+    tell_fact(&facts, S3_FACT_TRAILER, verifies, ignores, findings);
     tell_fact(&facts, S3_FACT_CRC32C, verifies, ignores, findings);
     tell_fact(&facts, S3_FACT_CONTENT_MD5, verifies, ignores, findings);
     tell_fact(&facts, S3_FACT_SHA256, verifies, ignores, findings);

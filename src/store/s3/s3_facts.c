@@ -20,6 +20,7 @@ static const char *const names[S3_FACT_COUNT] = {
     [S3_FACT_IF_NONE_MATCH] = "if-none-match",
     [S3_FACT_CRC64NVME] = "crc64nvme",
     [S3_FACT_CRC64NVME_PART] = "crc64nvme-part",
+    [S3_FACT_TRAILER] = "trailer",
     [S3_FACT_CRC32C] = "crc32c",
     [S3_FACT_CONTENT_MD5] = "content-md5",
     [S3_FACT_SHA256] = "sha256",
@@ -51,7 +52,7 @@ void s3_facts_write(const struct s3_facts *facts, const char *endpoint, const ch
                     struct buf *ret_text)
 {
     buf_clear(ret_text);
-    buf_add_text(ret_text, "lade-s3-facts=1\n");
+    buf_add_text(ret_text, "lade-s3-facts=2\n");
     add_line(ret_text, "endpoint", endpoint);
     add_line(ret_text, "bucket", bucket);
     buf_printf(ret_text, "probed=%lld\n", (long long)facts->probed_ns);

@@ -18,6 +18,7 @@ enum s3_fact_kind {
     S3_FACT_IF_NONE_MATCH,  /* a put with it does not replace */
     S3_FACT_CRC64NVME,      /* with a put: a wrong one is refused, the right one is not */
     S3_FACT_CRC64NVME_PART, /* the same with parts, and their upload can be committed */
+    S3_FACT_TRAILER,        /* the same with puts and parts, behind the body */
     S3_FACT_CRC32C,         /* with a put */
     S3_FACT_CONTENT_MD5,
     S3_FACT_SHA256, /* signed */

@@ -10,6 +10,7 @@
 #include "store/s3/s3_xml.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define S3_KEY_MAX 1024
 #define S3_META_MAX 2048 /* user metadata: names and values */
@@ -49,7 +50,7 @@ struct s3_store {
     char *acl, *storage_class;   /* NULL = not asked for */
     atomic_int_fast64_t skew_s;  /* what to add to our clock to have the server's */
     atomic_int_fast64_t ahead_s; /* the server's clock, by its last answer: not used for signing */
-    atomic_int proof;            /* s3_probe.c: is the CRC in a header enough? */
+    atomic_int proof;            /* enum s3_proof, or S3_PROOF_ASKING */
     struct lock lock;
     struct sigv4_key key;              /* guarded by lock */
     char region[S3_REGION_MAX];        /* guarded by lock */
@@ -61,6 +62,11 @@ static inline struct s3_store *s3_store_of(struct store *base)
     return (struct s3_store *)base;
 }
 
+static inline bool s3_is_tls(const struct s3_store *store)
+{
+    return strcmp(store->place.scheme, "https") == 0;
+}
+
 /* ---- one request ---- */
 
 struct s3_call {
@@ -69,9 +75,11 @@ struct s3_call {
     const char *query;                 /* encoded, sorted by name; NULL = none */
     const struct http_header *headers; /* names in lower case; beside those of every request */
     size_t header_count;
-    struct body *body;   /* rewound when it is sent again */
-    const char *payload; /* hexadecimal SHA-256 of the body; NULL: of nothing */
-    bool is_streamed;    /* the body goes in signed chunks, no payload: it is read only once */
+    struct body *body;            /* rewound when it is sent again */
+    const char *payload;          /* hexadecimal SHA-256 of the body; NULL: of nothing */
+    bool is_streamed;             /* the body goes in chunks, no payload: it is read only once */
+    const struct digest *trailer; /* streamed: the chunks are not signed, and behind them comes the
+                                   * CRC that this has when the body was read. NULL: signed */
     struct sink *sink;
     uint64_t reply_limit_bytes;
     bool is_upload; /* NoSuchKey is the gateway's word for a body that was cut: ERR_NET */
@@ -151,17 +159,15 @@ bool s3_key_is_link(const char *key);
 
 /* A body that is about to be sent: its digests are known, and what fits in its slab is in memory.
  */
-#define S3_CRC64_TEXT 13 /* base64 of 8 bytes, with the NUL */
 struct s3_load {
     bool by_crc64;     /* set by the caller: the CRC in a header is the proof, no SHA-256 is made */
     struct body *body; /* to send: the caller's, or `memory` */
     struct body memory;
     char sha256[2 * DIGEST_SHA256_BYTES + 1]; /* what is signed; by_crc64: SIGV4_UNSIGNED */
     uint64_t crc64;                           /* of what is to be sent */
-    char crc64_text[S3_CRC64_TEXT];           /* the same for S3_CRC64_HEADER */
+    char crc64_text[DIGEST_CRC64_TEXT];       /* the same for S3_CRC64_HEADER */
 };
 #define S3_CRC64_HEADER "x-amz-checksum-crc64nvme"
-void s3_crc64_text(uint64_t crc64, char ret_text[S3_CRC64_TEXT]);
 /* Reads the body once; ERR_SOURCE, ERR_CHANGED, ERR_STOPPED. */
 CHECKED int s3_load_body(struct s3_load *load, struct body *body, const struct stop *stop,
                          struct err *err);
@@ -175,15 +181,25 @@ static inline bool s3_body_is_long(const struct body *body)
 
 /* ---- what the server does ---- */
 
-/* Is the server known to refuse what does not have the CRC64NVME of its header? The first call for
- * an endpoint that is not in the cache tries it out; false for those who come meanwhile, and over
- * plain http, where only a signed digest shows that the bytes came unchanged from us. */
-bool s3_proves_by_crc64(struct s3_store *store);
+/* s3_proof.c. What the server is known to verify, each with those before it. */
+enum s3_proof {
+    S3_PROOF_UNKNOWN, /* never an answer */
+    S3_PROOF_ASKING,  /* the same */
+    S3_PROOF_SHA256,  /* that of the signature */
+    S3_PROOF_HEADER,  /* the CRC64NVME in a header */
+    S3_PROOF_TRAILER, /* the CRC64NVME behind the body */
+};
+/* The first call for an endpoint that is not in the cache tries it out. S3_PROOF_SHA256 for those
+ * who come meanwhile, and over plain http, where only a signed digest shows that the bytes came
+ * unchanged from us. */
+enum s3_proof s3_proof(struct s3_store *store);
+/* What these facts allow over TLS. */
+enum s3_proof s3_proof_of(const struct s3_facts *facts);
 /* At the start: what the cache says. */
 void s3_proof_recall(struct s3_store *store);
-/* A request with a CRC was refused for another reason than wrong bytes: true when this may be since
- * of the CRC, which is no longer sent then. */
-bool s3_doubts_crc64(struct s3_store *store, const struct err *err);
+/* A request that was proven so was refused: true when this may be because of the proof and not of
+ * wrong bytes. Then the next is proven as one would without it. */
+bool s3_doubts(struct s3_store *store, enum s3_proof proof, const struct err *err);
 /* "https://HOST/BASE", by which facts are kept; the caller's. */
 char *s3_place_endpoint(const struct s3_place *place);
 
@@ -192,6 +208,8 @@ char *s3_place_endpoint(const struct s3_place *place);
 /* Fill in all that can be seen; what cannot be stays unseen. The first error of a kind that says
  * that nothing can be written is kept in *ret_refusal. */
 void s3_probe_all(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal);
+/* Only what a put wants to know; what is refused for lack of rights says nothing. */
+void s3_probe_crc64(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal);
 /* Remove what killed probes left. */
 CHECKED int s3_probe_clean(struct s3_store *store, struct err *err);
 /* An object to try things with: made, read back, removed. Each err is filled with what failed. */

@@ -209,8 +209,9 @@ static int send_put(struct s3_store *store, const struct store_put *put, struct 
     if (s3_do(store, &call, &reply, err) < 0) {
         if (!put->if_absent || err->http != 412)
             /* The worker tries it again, without the header then. */
-            return load->by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_SERVER)
-                                                                 : -1;
+            return load->by_crc64 && s3_doubts(store, S3_PROOF_HEADER, err)
+                       ? s3_error_as(err, ERR_SERVER)
+                       : -1;
         if (!is_ours(store, put, nonce, load, ret_result))
             return conflict(put->key, err);
         err_clear(err);
@@ -238,7 +239,9 @@ int s3_put(struct store *base, const struct store_put *put, struct body *body,
            struct store_result *ret_result, struct err *err)
 {
     struct s3_store *store = s3_store_of(base);
-    struct s3_load load = { .by_crc64 = body->size_bytes != 0 && s3_proves_by_crc64(store) };
+    /* In the metadata, too, is the CRC: it must be known beforehand, so a trailer gains nothing. */
+    struct s3_load load = { .by_crc64 =
+                                body->size_bytes != 0 && s3_proof(store) >= S3_PROOF_HEADER };
     char nonce[S3_NONCE_MAX];
     if (s3_load_body(&load, body, store->stop, err) < 0)
         return -1;

@@ -3,8 +3,6 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/crc64.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
 
@@ -18,6 +16,7 @@
 #define CONTENT_BYTES (sizeof CONTENT - 1)
 #define VERSION_MAX 256
 #define ID_MAX 1024
+#define MD5_TEXT 25 /* base64, with the NUL */
 
 /* ---- names ---- */
 
@@ -95,7 +94,8 @@ struct attempt {
     const struct http_header *header; /* NULL = none */
     const void *bytes;                /* NULL = no body */
     size_t len;
-    const char *payload;     /* NULL: signed, as it is */
+    const char *payload; /* NULL: signed, as it is */
+    enum { NO_TRAILER, RIGHT_TRAILER, WRONG_TRAILER } trailer;
     struct http_reply reply; /* of the last try */
     struct err err;
 };
@@ -110,7 +110,12 @@ static int ask(struct s3_store *store, struct attempt *attempt)
 {
     SCOPED(buf) struct buf whole = { 0 };
     char own[2 * DIGEST_SHA256_BYTES + 1];
-    struct body body = body_of_memory(attempt->bytes, attempt->len, NULL, NULL);
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    const struct digest wrong = { .crc64 = crc64nvme(0, CONTENT, CONTENT_BYTES) ^ 1 };
+    const struct digest *const trailers[] = {
+        [NO_TRAILER] = NULL, [RIGHT_TRAILER] = &digest, [WRONG_TRAILER] = &wrong
+    };
+    struct body body = body_of_memory(attempt->bytes, attempt->len, &digest, NULL);
     digest_sha256_hex(attempt->bytes != NULL ? attempt->bytes : "", attempt->len, own);
     const struct s3_call call = { .method = attempt->method,
                                   .key = s3_whole_key(store, attempt->key, &whole),
@@ -118,7 +123,9 @@ static int ask(struct s3_store *store, struct attempt *attempt)
                                   .headers = attempt->header,
                                   .header_count = attempt->header != NULL,
                                   .body = attempt->bytes != NULL ? &body : NULL,
-                                  .payload = attempt->payload != NULL ? attempt->payload : own };
+                                  .payload = attempt->payload != NULL ? attempt->payload : own,
+                                  .is_streamed = attempt->trailer != NO_TRAILER,
+                                  .trailer = trailers[attempt->trailer] };
     err_clear(&attempt->err);
     if (s3_do(store, &call, &attempt->reply, &attempt->err) == 0)
         return attempt->reply.status;
@@ -146,6 +153,23 @@ static int forget(struct s3_store *store, const char *key, const char *version, 
         sigv4_encode(&query, version, strlen(version), false);
     }
     return s3_delete(store, key, query.data, err);
+}
+
+static bool is_content(struct s3_store *store, struct attempt *attempt)
+{
+    attempt->method = "GET";
+    attempt->query = NULL;
+    attempt->header = NULL;
+    attempt->bytes = NULL;
+    attempt->len = 0;
+    attempt->trailer = NO_TRAILER;
+    if (!is_good(ask(store, attempt)))
+        return false;
+    const struct buf *body = &attempt->reply.body;
+    if (body->len == CONTENT_BYTES && memcmp(body->data, CONTENT, CONTENT_BYTES) == 0)
+        return true;
+    err_set(&attempt->err, ERR_CORRUPT, "what came back is not what was stored");
+    return false;
 }
 
 /* Put it; when that goes well it is removed at once. */
@@ -196,19 +220,12 @@ static uint32_t crc32c(const char *bytes, size_t len)
     return ~crc;
 }
 
-static void crc32c_text(uint32_t crc, char ret_text[S3_CRC64_TEXT])
+static void crc32c_text(uint32_t crc, char ret_text[DIGEST_CRC64_TEXT])
 {
     unsigned char bytes[4];
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(crc >> (24 - 8 * i));
-    SCOPED(buf) struct buf text = { 0 };
-    s3_base64(bytes, sizeof bytes, &text);
-    snprintf(ret_text, S3_CRC64_TEXT, "%s", text.data);
-}
-
-static bool is_tls(const struct s3_store *store)
-{
-    return strcmp(store->place.scheme, "https") == 0;
+    digest_base64(bytes, sizeof bytes, ret_text);
 }
 
 static enum s3_fact try_header(struct s3_store *store, const char *name, const char *wrong,
@@ -226,19 +243,19 @@ static enum s3_fact try_header(struct s3_store *store, const char *name, const c
 static enum s3_fact try_crc64(struct s3_store *store, struct err *ret_refusal)
 {
     const uint64_t crc = crc64nvme(0, CONTENT, CONTENT_BYTES);
-    char wrong[S3_CRC64_TEXT];
-    char right[S3_CRC64_TEXT];
-    s3_crc64_text(crc ^ 1, wrong);
-    s3_crc64_text(crc, right);
-    return try_header(store, S3_CRC64_HEADER, wrong, right, is_tls(store) ? SIGV4_UNSIGNED : NULL,
-                      ret_refusal);
+    char wrong[DIGEST_CRC64_TEXT];
+    char right[DIGEST_CRC64_TEXT];
+    digest_crc64_base64(crc ^ 1, wrong);
+    digest_crc64_base64(crc, right);
+    return try_header(store, S3_CRC64_HEADER, wrong, right,
+                      s3_is_tls(store) ? SIGV4_UNSIGNED : NULL, ret_refusal);
 }
 
 static enum s3_fact try_crc32c(struct s3_store *store)
 {
     const uint32_t crc = crc32c(CONTENT, CONTENT_BYTES);
-    char wrong[S3_CRC64_TEXT];
-    char right[S3_CRC64_TEXT];
+    char wrong[DIGEST_CRC64_TEXT];
+    char right[DIGEST_CRC64_TEXT];
     struct err ignored;
     crc32c_text(crc ^ 1, wrong);
     crc32c_text(crc, right);
@@ -255,12 +272,12 @@ static enum s3_fact try_md5(struct s3_store *store)
     digest_add(&digest, CONTENT, CONTENT_BYTES);
     digest_value(&digest, &value);
     digest_done(&digest);
-    SCOPED(buf) struct buf right = { 0 };
-    SCOPED(buf) struct buf wrong = { 0 };
-    s3_base64(value.md5, sizeof value.md5, &right);
+    char right[MD5_TEXT];
+    char wrong[MD5_TEXT];
+    digest_base64(value.md5, sizeof value.md5, right);
     value.md5[0] ^= 1;
-    s3_base64(value.md5, sizeof value.md5, &wrong);
-    return try_header(store, "content-md5", wrong.data, right.data, NULL, &ignored);
+    digest_base64(value.md5, sizeof value.md5, wrong);
+    return try_header(store, "content-md5", wrong, right, NULL, &ignored);
 }
 
 static enum s3_fact try_sha256(struct s3_store *store)
@@ -315,23 +332,28 @@ static int upload_begin(struct upload *upload, const struct http_header *header)
     return status;
 }
 
-static int upload_part(struct upload *upload, const struct http_header *header, const char *payload)
+/* `attempt`: how the content is sent. */
+static int upload_attempt(struct upload *upload, struct attempt *attempt)
 {
     char query[ID_MAX + 32];
     snprintf(query, sizeof query, "partNumber=1&uploadId=%s", upload->id);
-    SCOPED(attempt)
-    struct attempt attempt = { .method = "PUT",
-                               .query = query,
-                               .header = header,
-                               .bytes = CONTENT,
-                               .len = CONTENT_BYTES,
-                               .payload = payload };
-    memcpy(attempt.key, upload->key, KEY_BYTES);
-    const int status = ask(upload->store, &attempt);
-    const char *etag = is_good(status) ? http_reply_header(&attempt.reply, "etag") : NULL;
+    attempt->method = "PUT";
+    attempt->query = query;
+    attempt->bytes = CONTENT;
+    attempt->len = CONTENT_BYTES;
+    memcpy(attempt->key, upload->key, KEY_BYTES);
+    const int status = ask(upload->store, attempt);
+    attempt->query = NULL;
+    const char *etag = is_good(status) ? http_reply_header(&attempt->reply, "etag") : NULL;
     if (etag != NULL)
         s3_etag_copy(upload->etag, etag);
     return status;
+}
+
+static int upload_part(struct upload *upload, const struct http_header *header, const char *payload)
+{
+    SCOPED(attempt) struct attempt attempt = { .header = header, .payload = payload };
+    return upload_attempt(upload, &attempt);
 }
 
 static int upload_commit(struct upload *upload)
@@ -366,16 +388,17 @@ static enum s3_fact try_multipart(struct s3_store *store)
                                                                                         : S3_UNSEEN;
 }
 
+static const struct http_header algorithm = { "x-amz-checksum-algorithm", "CRC64NVME" };
+
 /* As begin(), part() and commit() do it: only when all of it works is it of use. */
 static enum s3_fact try_crc64_part(struct s3_store *store)
 {
-    static const struct http_header algorithm = { "x-amz-checksum-algorithm", "CRC64NVME" };
-    const char *payload = is_tls(store) ? SIGV4_UNSIGNED : NULL;
+    const char *payload = s3_is_tls(store) ? SIGV4_UNSIGNED : NULL;
     const uint64_t crc = crc64nvme(0, CONTENT, CONTENT_BYTES);
-    char wrong[S3_CRC64_TEXT];
-    char right[S3_CRC64_TEXT];
-    s3_crc64_text(crc ^ 1, wrong);
-    s3_crc64_text(crc, right);
+    char wrong[DIGEST_CRC64_TEXT];
+    char right[DIGEST_CRC64_TEXT];
+    digest_crc64_base64(crc ^ 1, wrong);
+    digest_crc64_base64(crc, right);
     const struct http_header bad = { S3_CRC64_HEADER, wrong };
     const struct http_header good = { S3_CRC64_HEADER, right };
     SCOPED(upload) struct upload upload = { .store = store };
@@ -391,6 +414,87 @@ static enum s3_fact try_crc64_part(struct s3_store *store)
         return fact;
     const int committed = upload_commit(&upload);
     return is_good(committed) ? S3_YES : committed == 400 || committed == 501 ? S3_NO : S3_UNSEEN;
+}
+
+/* ---- trailers ---- */
+
+/* Does the object at the key of `attempt` have the bytes that were in the chunks, and is it not
+ * said to be in chunks still? */
+static enum s3_fact judge_unframed(struct s3_store *store, struct attempt *attempt)
+{
+    const bool is_same = is_content(store, attempt);
+    if (!is_same && attempt->err.kind != ERR_CORRUPT)
+        return S3_UNSEEN;
+    const char *encoding = http_reply_header(&attempt->reply, "content-encoding");
+    return is_same && (encoding == NULL || strstr(encoding, "aws-chunked") == NULL) ? S3_YES
+                                                                                    : S3_NO;
+}
+
+static bool is_refusal(int status)
+{
+    return status >= 400 && status < 500 && status != 408 && status != 429;
+}
+
+/* As judge(). What does not know chunks has many words for it, that the signature is wrong among
+ * them; that one may write was seen before. */
+static enum s3_fact judge_trailer(int wrong, int right)
+{
+    return is_refusal(wrong) && is_refusal(right) ? S3_NO : judge(wrong, right);
+}
+
+static enum s3_fact try_trailer_put(struct s3_store *store)
+{
+    SCOPED(attempt)
+    struct attempt attempt = {
+        .method = "PUT", .bytes = CONTENT, .len = CONTENT_BYTES, .trailer = WRONG_TRAILER
+    };
+    probe_key("trailer", attempt.key);
+    const int refused = ask(store, &attempt);
+    int status = refused;
+    enum s3_fact fact = S3_IGNORED;
+    if (!is_good(refused)) {
+        attempt.trailer = RIGHT_TRAILER;
+        status = ask(store, &attempt);
+        fact = judge_trailer(refused, status);
+    }
+    char version[VERSION_MAX];
+    struct err ignored = { 0 };
+    keep_version(&attempt, version);
+    if (fact == S3_YES)
+        fact = judge_unframed(store, &attempt);
+    /* An answer that was lost may have left it, too. */
+    if (is_good(status) || status == 0 || refused == 0)
+        (void)forget(store, attempt.key, version, &ignored);
+    return fact;
+}
+
+static enum s3_fact try_trailer_part(struct s3_store *store)
+{
+    SCOPED(upload) struct upload upload = { .store = store };
+    probe_key("trailer", upload.key);
+    const int begun = upload_begin(&upload, &algorithm);
+    if (!is_good(begun))
+        return begun == 400 || begun == 501 ? S3_NO : S3_UNSEEN;
+    SCOPED(attempt) struct attempt attempt = { .trailer = WRONG_TRAILER };
+    const int refused = upload_attempt(&upload, &attempt);
+    if (is_good(refused))
+        return S3_IGNORED;
+    attempt.trailer = RIGHT_TRAILER;
+    const enum s3_fact fact = judge_trailer(refused, upload_attempt(&upload, &attempt));
+    if (fact != S3_YES)
+        return fact;
+    const int committed = upload_commit(&upload);
+    if (!is_good(committed))
+        return committed == 400 || committed == 501 ? S3_NO : S3_UNSEEN;
+    return judge_unframed(store, &attempt);
+}
+
+/* Made use of over TLS only: without a signature over the body nothing else shows that it came from
+ * us. */
+static enum s3_fact try_trailer(struct s3_store *store)
+{
+    const enum s3_fact fact = try_trailer_put(store);
+    return fact == S3_YES ? try_trailer_part(store) : fact;
 }
 
 /* ---- the rest ---- */
@@ -430,40 +534,30 @@ static enum s3_fact try_if_none_match(struct s3_store *store)
     return fact;
 }
 
-/* Only what a put wants to know; what is refused for lack of rights says nothing. */
-static void probe_crc64(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal)
+void s3_probe_crc64(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal)
 {
     facts->probed_ns = clock_now_ns();
     facts->seen[S3_FACT_CRC64NVME] = try_crc64(store, ret_refusal);
     if (facts->seen[S3_FACT_CRC64NVME] == S3_YES)
         facts->seen[S3_FACT_CRC64NVME_PART] = try_crc64_part(store);
+    if (facts->seen[S3_FACT_CRC64NVME_PART] == S3_YES)
+        facts->seen[S3_FACT_TRAILER] = try_trailer(store);
 }
 
 void s3_probe_all(struct s3_store *store, struct s3_facts *facts, struct err *ret_refusal)
 {
     *facts = (struct s3_facts){ 0 };
     facts->seen[S3_FACT_LIST_V2] = try_list(store);
-    probe_crc64(store, facts, ret_refusal);
-    facts->seen[S3_FACT_CRC64NVME_PART] = try_crc64_part(store);
+    s3_probe_crc64(store, facts, ret_refusal);
+    if (facts->seen[S3_FACT_CRC64NVME] != S3_YES)
+        facts->seen[S3_FACT_CRC64NVME_PART] = try_crc64_part(store);
+    if (facts->seen[S3_FACT_TRAILER] == S3_UNSEEN)
+        facts->seen[S3_FACT_TRAILER] = try_trailer(store);
     facts->seen[S3_FACT_CRC32C] = try_crc32c(store);
     facts->seen[S3_FACT_CONTENT_MD5] = try_md5(store);
     facts->seen[S3_FACT_SHA256] = try_sha256(store);
     facts->seen[S3_FACT_MULTIPART] = try_multipart(store);
     facts->seen[S3_FACT_IF_NONE_MATCH] = try_if_none_match(store);
-}
-
-static bool is_content(struct s3_store *store, struct attempt *attempt)
-{
-    attempt->method = "GET";
-    attempt->bytes = NULL;
-    attempt->len = 0;
-    if (!is_good(ask(store, attempt)))
-        return false;
-    const struct buf *body = &attempt->reply.body;
-    if (body->len == CONTENT_BYTES && memcmp(body->data, CONTENT, CONTENT_BYTES) == 0)
-        return true;
-    err_set(&attempt->err, ERR_CORRUPT, "what came back is not what was stored");
-    return false;
 }
 
 void s3_probe_access(struct s3_store *store, struct s3_access *ret_access)
@@ -482,75 +576,4 @@ void s3_probe_access(struct s3_store *store, struct s3_access *ret_access)
         (void)forget(store, attempt.key, version, &access.remove);
     }
     *ret_access = access;
-}
-
-/* ---- what a put may rely on ---- */
-
-enum proof { PROOF_UNKNOWN, PROOF_ASKING, PROOF_CRC64, PROOF_SHA256 };
-
-static void save(struct s3_store *store, const struct s3_facts *facts, const char *endpoint)
-{
-    struct err err = { 0 };
-    if (s3_facts_save(facts, endpoint, store->place.bucket, &err) < 0)
-        log_line(LOG_DEBUG, "s3", store->place.bucket, "what was learnt is not kept: %s", err.text);
-}
-
-static enum proof proof_of(const struct s3_facts *facts)
-{
-    return facts->seen[S3_FACT_CRC64NVME] == S3_YES && facts->seen[S3_FACT_CRC64NVME_PART] == S3_YES
-               ? PROOF_CRC64
-               : PROOF_SHA256;
-}
-
-void s3_proof_recall(struct s3_store *store)
-{
-    struct s3_facts facts;
-    if (!is_tls(store)) {
-        atomic_store(&store->proof, PROOF_SHA256);
-        return;
-    }
-    char *endpoint = s3_place_endpoint(&store->place);
-    if (s3_facts_load(&facts, endpoint, store->place.bucket, clock_now_ns()) &&
-        facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN)
-        atomic_store(&store->proof, proof_of(&facts));
-    mem_release(endpoint);
-}
-
-static enum proof find_proof(struct s3_store *store)
-{
-    struct s3_facts facts = { 0 };
-    struct err ignored = { 0 }; /* what stops the probe stops the put too, and is told there */
-    (void)!s3_probe_clean(store, &ignored);
-    err_clear(&ignored);
-    probe_crc64(store, &facts, &ignored);
-    if (facts.seen[S3_FACT_CRC64NVME] != S3_UNSEEN) {
-        char *endpoint = s3_place_endpoint(&store->place);
-        save(store, &facts, endpoint);
-        mem_release(endpoint);
-    }
-    return proof_of(&facts);
-}
-
-/* While one worker asks, the others sign. */
-bool s3_proves_by_crc64(struct s3_store *store)
-{
-    int proof = PROOF_UNKNOWN;
-    if (atomic_compare_exchange_strong(&store->proof, &proof, PROOF_ASKING)) {
-        proof = find_proof(store);
-        atomic_store(&store->proof, proof);
-    }
-    return proof == PROOF_CRC64;
-}
-
-bool s3_doubts_crc64(struct s3_store *store, const struct err *err)
-{
-    /* Other kinds have a reason of their own, as that a token has expired. */
-    if ((err->kind != ERR_LIMIT && err->kind != ERR_SERVER) ||
-        (err->http != 400 && err->http != 501))
-        return false;
-    char *endpoint = s3_place_endpoint(&store->place);
-    atomic_store(&store->proof, PROOF_SHA256);
-    s3_facts_forget(endpoint, store->place.bucket);
-    mem_release(endpoint);
-    return true;
 }

@@ -12,10 +12,13 @@
 #define SKEW_TOLD_S 300 /* S3 takes 15 minutes */
 #define SKEW_SAME_S 60
 #define RENEW_BEFORE_NS (60 * NS_PER_S)
-#define OWN_HEADERS 7
+#define MD5_TEXT 25 /* base64, with the NUL */
+#define OWN_HEADERS 8
 #define HIDDEN_ERROR_MAX 4096 /* bytes in an <Error> that comes with status 200 */
 #define CHUNK_BYTES                                                                                \
     ((size_t)128 * 1024) /* divides a slab; stays in cache between digest and send */
+/* As AWS's own clients have them: nothing is gained by larger ones. */
+#define UNSIGNED_CHUNK_BYTES ((size_t)1024 * 1024)
 
 /* ---- signing ---- */
 
@@ -91,6 +94,8 @@ static void gather_headers(const struct s3_call *call, const char *payload, stru
                  (unsigned long long)call->body->size_bytes);
         add_header(out, "content-encoding", "aws-chunked");
         add_header(out, "x-amz-decoded-content-length", out->inner_size);
+        if (call->trailer != NULL)
+            add_header(out, "x-amz-trailer", SIGV4_CRC64_TRAILER);
     }
     qsort(out->headers, out->header_count, sizeof *out->headers, compare_headers);
 }
@@ -131,10 +136,22 @@ static void sign_locked(struct s3_store *store, const struct s3_call *call, cons
     sigv4_authorize(&store->key, &scope, &request, &out->authorization, seed);
     if (!call->is_streamed)
         return;
-    out->key = store->key;
-    sigv4_chunks_init(&out->chunks, call->body, CHUNK_BYTES, &out->key, &scope, out->stamp);
-    sigv4_chunks_seed(&out->chunks, seed);
+    if (call->trailer != NULL) {
+        sigv4_chunks_init_unsigned(&out->chunks, call->body, UNSIGNED_CHUNK_BYTES, call->trailer);
+    } else {
+        out->key = store->key;
+        sigv4_chunks_init(&out->chunks, call->body, CHUNK_BYTES, &out->key, &scope, out->stamp);
+        sigv4_chunks_seed(&out->chunks, seed);
+    }
     out->framed = sigv4_chunks_body(&out->chunks);
+}
+
+/* What is said of the body in x-amz-content-sha256. */
+static const char *payload_of(const struct s3_call *call)
+{
+    if (call->is_streamed)
+        return call->trailer != NULL ? SIGV4_UNSIGNED_TRAILER : SIGV4_STREAMING;
+    return call->payload != NULL ? call->payload : SIGV4_EMPTY;
 }
 
 static void make_outgoing(struct s3_store *store, const struct s3_call *call, struct outgoing *out)
@@ -142,8 +159,7 @@ static void make_outgoing(struct s3_store *store, const struct s3_call *call, st
     s3_place_path(&store->place, call->key, &out->path);
     {
         SCOPED_LOCK(&store->lock);
-        const char *payload = call->payload != NULL ? call->payload : SIGV4_EMPTY;
-        sign_locked(store, call, call->is_streamed ? SIGV4_STREAMING : payload, out);
+        sign_locked(store, call, payload_of(call), out);
     }
     add_header(out, "authorization", out->authorization.data);
     buf_printf(&out->url, "%s://%s%s", store->place.scheme, out->host.data, out->path.data);
@@ -296,12 +312,16 @@ static int refused(struct s3_store *store, const struct s3_call *call,
     }
     /* So a store says that the bytes of a chunk are not those that were signed: the request began
      * with a good signature, since without one no upload would be there. */
-    if (call->is_streamed && strcmp(error->code, "SignatureDoesNotMatch") == 0) {
+    if (call->is_streamed && call->trailer == NULL &&
+        strcmp(error->code, "SignatureDoesNotMatch") == 0) {
         err_set(err, ERR_CORRUPT, "the store got other bytes than were sent");
         err->http = reply->status;
         return -1;
     }
     s3_error_set(err, &answer);
+    /* No digest of the payload was named: the store takes the name of the way for one. */
+    if (call->trailer != NULL && strcmp(error->code, "XAmzContentSHA256Mismatch") == 0)
+        err->kind = ERR_SERVER;
     if (reply->status == 301 || reply->status == 307)
         err_hint(err, "name the bucket's region with --region, or its endpoint");
     return -1;
@@ -354,9 +374,9 @@ int s3_send_xml(struct s3_store *store, const char *method, const char *key, con
     digest_value(&digest, &value);
     digest_done(&digest);
     digest_hex(value.sha256, sizeof value.sha256, sha256);
-    SCOPED(buf) struct buf md5 = { 0 };
-    s3_base64(value.md5, sizeof value.md5, &md5);
-    const struct http_header headers[] = { { "content-md5", md5.data },
+    char md5[MD5_TEXT];
+    digest_base64(value.md5, sizeof value.md5, md5);
+    const struct http_header headers[] = { { "content-md5", md5 },
                                            { "content-type", "application/xml" } };
     struct body body = body_of_memory(xml->data, xml->len, NULL, NULL);
     const struct s3_call call = { .method = method,

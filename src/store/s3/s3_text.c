@@ -100,18 +100,3 @@ bool s3_xml_escape(struct buf *out, const char *text)
     }
     return true;
 }
-
-void s3_base64(const unsigned char *bytes, size_t len, struct buf *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < len; i += 3) {
-        const size_t have = len - i < 3 ? len - i : 3;
-        const uint32_t three = (uint32_t)bytes[i] << 16 |
-                               (have > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                               (have > 2 ? bytes[i + 2] : 0);
-        buf_add_char(out, digits[three >> 18]);
-        buf_add_char(out, digits[three >> 12 & 63]);
-        buf_add_char(out, have > 1 ? digits[three >> 6 & 63] : '=');
-        buf_add_char(out, have > 2 ? digits[three & 63] : '=');
-    }
-}

@@ -1,5 +1,6 @@
 /* Large objects in parts. A token is "SIZE:NONCE:ID", or "SIZEc:NONCE:ID" when each part carries
- * its CRC64NVME, which some servers want to know at the beginning: the size promised to begin(), a
+ * its CRC64NVME, which some servers want to know at the beginning (in a header or behind the part:
+ * to the upload that is the same): the size promised to begin(), a
  * random number that is recorded with the object, so that HEAD can tell whether a commit whose
  * answer was lost was carried out, and the store's upload id. */
 #include "base/ban.h"
@@ -119,7 +120,7 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
         s3_meta_headers(store, put, has_crc ? &put->attr->crc64 : NULL, nonce, &headers, err) < 0 ||
         (put->if_absent && check_absent(store, put->key, err) < 0))
         return -1;
-    const bool by_crc64 = s3_proves_by_crc64(store);
+    const bool by_crc64 = s3_proof(store) >= S3_PROOF_HEADER;
     /* Its type is then FULL_OBJECT: no checksums of parts in the commit. */
     if (by_crc64)
         s3_headers_add(&headers, "x-amz-checksum-algorithm", "CRC64NVME");
@@ -145,7 +146,8 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
     if (result < 0) {
         if (may_be_there)
             note_lost(store, put->key, sent_ns);
-        return by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_SERVER) : -1;
+        return by_crc64 && s3_doubts(store, S3_PROOF_HEADER, err) ? s3_error_as(err, ERR_SERVER)
+                                                                  : -1;
     }
     /* Sent twice over a connection that broke: the first may have been carried out as well. */
     if (reply.is_resent)
@@ -158,6 +160,68 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
 
 /* ---- parts ---- */
 
+/* One part on its way. */
+struct sending {
+    const struct token *token;
+    const char *key;
+    uint32_t number;
+    struct body *body;
+    bool by_trailer; /* the body's digest is told behind it */
+    bool streams;    /* it is read only once */
+};
+
+static int send_part(struct s3_store *store, const struct sending *sending,
+                     const struct s3_load *load, struct http_reply *reply, struct err *err)
+{
+    SCOPED(buf) struct buf query = { 0 };
+    SCOPED(buf) struct buf whole = { 0 };
+    buf_printf(&query, "partNumber=%u", sending->number);
+    add_upload_id(&query, sending->token->id);
+    /* A bucket's policy may ask for the ACL with each part (Ceph). */
+    struct http_header headers[2];
+    size_t header_count = 0;
+    if (store->acl != NULL)
+        headers[header_count++] = (struct http_header){ "x-amz-acl", store->acl };
+    if (sending->token->by_crc64 && !sending->by_trailer)
+        headers[header_count++] = (struct http_header){ S3_CRC64_HEADER, load->crc64_text };
+    const struct s3_call call = { .method = "PUT",
+                                  .key = s3_whole_key(store, sending->key, &whole),
+                                  .query = query.data,
+                                  .headers = headers,
+                                  .header_count = header_count,
+                                  .body = load->body,
+                                  .payload = load->sha256,
+                                  .is_streamed = sending->streams,
+                                  .trailer = sending->by_trailer ? sending->body->digest : NULL,
+                                  .is_upload = true };
+    return s3_do(store, &call, reply, err);
+}
+
+/* Read twice, or digested while it is sent; *ret_crc64 is of what was sent. */
+static int load_and_send(struct s3_store *store, const struct sending *sending,
+                         struct http_reply *reply, uint64_t *ret_crc64, struct err *err)
+{
+    struct body *const body = sending->body;
+    /* An upload goes on as it was begun, with a CRC or without; where that proves nothing any more,
+     * the part is signed too. */
+    struct s3_load load = { .body = body,
+                            .by_crc64 =
+                                sending->token->by_crc64 && s3_proof(store) >= S3_PROOF_HEADER };
+    if (!sending->streams && s3_load_body(&load, body, store->stop, err) < 0)
+        return -1;
+    struct digest own = { .kinds = DIGEST_CRC64NVME };
+    struct digest *const given = body->digest;
+    if (given == NULL)
+        body->digest = &own;
+    if (sending->streams)
+        body_rewind(body);
+    const int result = send_part(store, sending, &load, reply, err);
+    *ret_crc64 = sending->streams ? body->digest->crc64 : load.crc64;
+    body->digest = given;
+    s3_load_end(&load, body);
+    return result;
+}
+
 int s3_part(struct store *base, const struct store_put *put, const char *token_text,
             uint32_t number, uint64_t offset_bytes, struct body *body, struct store_part *ret_part,
             struct err *err)
@@ -167,49 +231,26 @@ int s3_part(struct store *base, const struct store_put *put, const char *token_t
     struct token token = { .id = "" };
     if (token_parse(&token, token_text, err) < 0)
         return -1;
-    /* An upload goes on as it was begun, with a CRC or without; where that proves nothing any more,
-     * the part is signed too. */
-    struct s3_load load = { .body = body, .by_crc64 = token.by_crc64 && s3_proves_by_crc64(store) };
-    const bool streams = !token.by_crc64 && s3_body_is_long(body);
-    if (!streams && s3_load_body(&load, body, store->stop, err) < 0)
-        return -1;
-    struct digest own = { .kinds = DIGEST_CRC64NVME };
-    struct digest *const given = body->digest;
-    if (given == NULL)
-        body->digest = &own;
-    SCOPED(buf) struct buf query = { 0 };
-    SCOPED(buf) struct buf whole = { 0 };
+    const bool is_long = s3_body_is_long(body);
+    struct sending sending = { .token = &token, .key = put->key, .number = number, .body = body };
+    sending.by_trailer = token.by_crc64 && is_long && s3_proof(store) == S3_PROOF_TRAILER;
+    sending.streams = sending.by_trailer || (is_long && !token.by_crc64);
     SCOPED(http_reply) struct http_reply reply = { 0 };
-    buf_printf(&query, "partNumber=%u", number);
-    add_upload_id(&query, token.id);
-    /* A bucket's policy may ask for the ACL with each part (Ceph). */
-    struct http_header headers[2];
-    size_t header_count = 0;
-    if (store->acl != NULL)
-        headers[header_count++] = (struct http_header){ "x-amz-acl", store->acl };
-    if (token.by_crc64)
-        headers[header_count++] = (struct http_header){ S3_CRC64_HEADER, load.crc64_text };
-    const struct s3_call call = { .method = "PUT",
-                                  .key = s3_whole_key(store, put->key, &whole),
-                                  .query = query.data,
-                                  .headers = headers,
-                                  .header_count = header_count,
-                                  .body = load.body,
-                                  .payload = load.sha256,
-                                  .is_streamed = streams,
-                                  .is_upload = true };
-    const int result = s3_do(store, &call, &reply, err);
-    if (streams)
-        load.crc64 = body->digest->crc64;
-    body->digest = given;
-    s3_load_end(&load, body);
+    uint64_t crc64 = 0;
+    int result = load_and_send(store, &sending, &reply, &crc64, err);
+    if (result < 0 && sending.by_trailer && s3_doubts(store, S3_PROOF_TRAILER, err)) {
+        err_clear(err);
+        sending.by_trailer = sending.streams = false;
+        result = load_and_send(store, &sending, &reply, &crc64, err);
+    }
     /* What was promised to begin() cannot be kept: only another upload can do without. */
     if (result < 0)
-        return token.by_crc64 && s3_doubts_crc64(store, err) ? s3_error_as(err, ERR_ABSENT) : -1;
+        return token.by_crc64 && s3_doubts(store, S3_PROOF_HEADER, err)
+                   ? s3_error_as(err, ERR_ABSENT)
+                   : -1;
     const char *etag = http_reply_header(&reply, "etag");
-    *ret_part = (struct store_part){ .number = number,
-                                     .size_bytes = body->size_bytes,
-                                     .crc64 = load.crc64 };
+    *ret_part =
+        (struct store_part){ .number = number, .size_bytes = body->size_bytes, .crc64 = crc64 };
     s3_etag_copy(ret_part->etag, etag != NULL ? etag : "");
     if (ret_part->etag[0] == '\0')
         return err_set(err, ERR_SERVER, "the answer to a part has no ETag");

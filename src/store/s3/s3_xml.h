@@ -81,5 +81,3 @@ int64_t s3_time_parse(const char *text);
 void s3_etag_copy(char ret_etag[STORE_ETAG_MAX], const char *text);
 /* Append as text of an element; false when XML cannot say it. */
 bool s3_xml_escape(struct buf *out, const char *text);
-/* Append the bytes in base64. */
-void s3_base64(const unsigned char *bytes, size_t len, struct buf *out);

@@ -234,6 +234,25 @@ static void test_digest_sha256_of_bytes_that_are_there(void **state)
     assert_string_equal(text, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+/* RFC 4648, and the CRC of AWS's SDK for Go. */
+static void test_digest_base64_gives_the_published_values(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        { "", "" },        { "f", "Zg==" },        { "fo", "Zm8=" },
+        { "foo", "Zm9v" }, { "foob", "Zm9vYg==" }, { "\xfb\xff", "+/8=" }
+    };
+    char text[DIGEST_CRC64_TEXT];
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        digest_base64(texts[i][0], strlen(texts[i][0]), text);
+        assert_string_equal(text, texts[i][1]);
+    }
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    digest_add(&digest, "hello world", 11);
+    digest_crc64_base64(digest.crc64, text);
+    assert_string_equal(text, "jSnVw/bqjr4=");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_digest_equal_compares_all_kinds_in_common),
         cmocka_unit_test(test_digest_unhex_is_the_reverse_of_hex),
         cmocka_unit_test(test_digest_unhex_refuses_what_is_not_exactly_hex),
+        cmocka_unit_test(test_digest_base64_gives_the_published_values),
         cmocka_unit_test(test_digest_hmac_gives_the_values_of_rfc_4231),
         cmocka_unit_test(test_digest_sha256_of_bytes_that_are_there),
     };

@@ -187,6 +187,140 @@ static void test_sigv4_chunks_pass_on_that_the_source_shrank(void **state)
     mem_free(letters);
 }
 
+/* ---- unsigned, with a trailer ---- */
+
+static void read_unsigned(struct body *inner, size_t chunk_bytes, const struct digest *trailer,
+                          struct buf *out)
+{
+    struct sigv4_chunks chunks;
+    sigv4_chunks_init_unsigned(&chunks, inner, chunk_bytes, trailer);
+    struct body body = sigv4_chunks_body(&chunks);
+    assert_int_equal(body.size_bytes, sigv4_chunks_unsigned_size(inner->size_bytes, chunk_bytes));
+    read_whole(&body, out);
+    sigv4_chunks_done(&chunks);
+}
+
+/* From the tests of AWS's SDK for Go, which gives the length as 60. */
+static void test_sigv4_trailer_of_the_published_example(void **state)
+{
+    (void)state;
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    struct body inner = body_of_memory("hello world", 11, &digest, NULL);
+    SCOPED(buf) struct buf got = { 0 };
+    read_unsigned(&inner, SIGV4_CHUNK_BYTES_MIN, &digest, &got);
+    assert_int_equal(got.len, 60);
+    assert_string_equal(got.data,
+                        "b\r\nhello world\r\n0\r\nx-amz-checksum-crc64nvme:jSnVw/bqjr4=\r\n\r\n");
+}
+
+static void test_sigv4_trailer_of_nothing(void **state)
+{
+    (void)state;
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    struct body inner = body_of_memory("", 0, &digest, NULL);
+    SCOPED(buf) struct buf got = { 0 };
+    read_unsigned(&inner, SIGV4_CHUNK_BYTES_MIN, &digest, &got);
+    assert_string_equal(got.data, "0\r\nx-amz-checksum-crc64nvme:AAAAAAAAAAA=\r\n\r\n");
+}
+
+/* The frames that `len` bytes must have, written another way. */
+static void add_frames(struct buf *out, const char *bytes, size_t len, size_t chunk_bytes)
+{
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    char crc[DIGEST_CRC64_TEXT];
+    digest_add(&digest, bytes, len);
+    digest_crc64_base64(digest.crc64, crc);
+    for (size_t at = 0; at < len; at += chunk_bytes) {
+        const size_t part = len - at < chunk_bytes ? len - at : chunk_bytes;
+        buf_printf(out, "%zx\r\n", part);
+        buf_add(out, bytes + at, part);
+        buf_add_text(out, "\r\n");
+    }
+    buf_printf(out, "0\r\nx-amz-checksum-crc64nvme:%s\r\n\r\n", crc);
+}
+
+static void test_sigv4_trailer_is_right_around_the_border_of_a_chunk(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 1, 15, 16, 8191, 8192, 8193, 16383, 16384, 16385, 66560 };
+    static const size_t steps[] = { 1, 1000, 8191, 8192, 8193, 70000 };
+    char *letters = mem_alloc(EXAMPLE_BYTES);
+    for (size_t i = 0; i < EXAMPLE_BYTES; i++)
+        letters[i] = (char)(i * 7 + i / 251);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        SCOPED(buf) struct buf expected = { 0 };
+        add_frames(&expected, letters, sizes[i], SIGV4_CHUNK_BYTES_MIN);
+        for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+            struct digest digest = { .kinds = DIGEST_CRC64NVME };
+            struct pieces pieces = { letters, EXAMPLE_BYTES - sizes[i], steps[k] };
+            /* The last bytes of the letters, so that the pieces end with them. */
+            memmove(letters + pieces.at, letters, sizes[i]);
+            struct body inner = body_of_maker(&odd, &pieces, sizes[i]);
+            digest_add(&digest, letters + pieces.at, sizes[i]);
+            SCOPED(buf) struct buf got = { 0 };
+            read_unsigned(&inner, SIGV4_CHUNK_BYTES_MIN, &digest, &got);
+            assert_int_equal(got.len, expected.len);
+            assert_memory_equal(got.data, expected.data, got.len);
+        }
+    }
+    mem_free(letters);
+}
+
+static void test_sigv4_trailer_is_made_anew_when_it_is_sent_again(void **state)
+{
+    (void)state;
+    char *letters = mem_alloc(EXAMPLE_BYTES);
+    memset(letters, 'a', EXAMPLE_BYTES);
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    struct body inner = body_of_memory(letters, EXAMPLE_BYTES, &digest, NULL);
+    struct sigv4_chunks chunks;
+    sigv4_chunks_init_unsigned(&chunks, &inner, CHUNK_BYTES, &digest);
+    struct body body = sigv4_chunks_body(&chunks);
+    for (int turn = 0; turn < 5; turn++) {
+        struct err err = { 0 };
+        const void *bytes = NULL;
+        size_t len = 0;
+        for (int i = 0; i < turn; i++)
+            assert_int_equal(body_next(&body, &bytes, &len, &err), 0);
+        /* The source may have become another one. */
+        letters[turn] = 'b';
+        body_rewind(&body);
+        SCOPED(buf) struct buf expected = { 0 };
+        SCOPED(buf) struct buf got = { 0 };
+        add_frames(&expected, letters, EXAMPLE_BYTES, CHUNK_BYTES);
+        read_whole(&body, &got);
+        assert_int_equal(got.len, expected.len);
+        assert_memory_equal(got.data, expected.data, got.len);
+        body_rewind(&body);
+    }
+    sigv4_chunks_done(&chunks);
+    mem_free(letters);
+}
+
+static void test_sigv4_trailer_is_not_sent_when_the_source_shrank(void **state)
+{
+    (void)state;
+    char *letters = mem_alloc(EXAMPLE_BYTES);
+    struct digest digest = { .kinds = DIGEST_CRC64NVME };
+    struct pieces pieces = { letters, 0, 1000 };
+    struct body inner = body_of_maker(&odd, &pieces, EXAMPLE_BYTES + 1);
+    struct sigv4_chunks chunks;
+    sigv4_chunks_init_unsigned(&chunks, &inner, CHUNK_BYTES, &digest);
+    struct body body = sigv4_chunks_body(&chunks);
+    struct err err = { 0 };
+    const void *bytes = NULL;
+    size_t len = 0;
+    int result = 0;
+    while (result == 0) {
+        result = body_next(&body, &bytes, &len, &err);
+        assert_true(result < 0 || len != 0);
+    }
+    assert_int_equal(err.kind, ERR_CHANGED);
+    assert_true(inner.ended_early);
+    sigv4_chunks_done(&chunks);
+    mem_free(letters);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +328,11 @@ int main(void)
         cmocka_unit_test(test_sigv4_chunks_are_those_of_the_published_example),
         cmocka_unit_test(test_sigv4_chunks_size_is_what_comes),
         cmocka_unit_test(test_sigv4_chunks_pass_on_that_the_source_shrank),
+        cmocka_unit_test(test_sigv4_trailer_of_the_published_example),
+        cmocka_unit_test(test_sigv4_trailer_of_nothing),
+        cmocka_unit_test(test_sigv4_trailer_is_right_around_the_border_of_a_chunk),
+        cmocka_unit_test(test_sigv4_trailer_is_made_anew_when_it_is_sent_again),
+        cmocka_unit_test(test_sigv4_trailer_is_not_sent_when_the_source_shrank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,8 +113,14 @@ static void test_another_version_is_not_taken(void **state)
     const struct s3_facts facts = some_facts();
     struct s3_facts back;
     s3_facts_write(&facts, ENDPOINT, BUCKET, &text);
-    *strchr(text.data, '1') = '2';
+    *strchr(text.data, '2') = '3';
     assert_false(s3_facts_read(&back, text.data, text.len, ENDPOINT, BUCKET));
+    /* Version 1, which said nothing of trailers. */
+    static const char first[] = "lade-s3-facts=1\nendpoint=https%3A//a3s.fi\nbucket=run7\n"
+                                "probed=1500000000000000000\nlist-v2=yes\nmultipart=yes\n"
+                                "if-none-match=yes\ncrc64nvme=ignored\ncrc64nvme-part=unseen\n"
+                                "crc32c=no\ncontent-md5=yes\nsha256=yes\ncrc=524d4325dbd47e73\n";
+    assert_false(s3_facts_read(&back, first, sizeof first - 1, ENDPOINT, BUCKET));
 }
 
 static void test_cache_keeps_each_place(void **state)
