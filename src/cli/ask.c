@@ -8,6 +8,7 @@
 #include "job/filter.h"
 #include "store/location.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
 
 /* ---- filters ---- */
@@ -212,6 +213,20 @@ static int take_batches(struct job_spec *spec, const struct settings *settings, 
     return take_batch_bytes(spec, settings->batch_bytes, err);
 }
 
+/* The format desi, which knows files and directories and no links: those were followed. */
+static bool is_of_arrays(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    int c = EOF;
+    if (file != NULL) {
+        do
+            c = getc(file);
+        while (c == ' ' || c == '\n' || c == '\r' || c == '\t');
+        fclose(file);
+    }
+    return c == '[';
+}
+
 static int fill_put(struct job_spec *spec, const struct settings *settings, char **operands,
                     size_t count, struct err *err)
 {
@@ -233,6 +248,8 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
         spec->from_listing = true;
         spec->files_from =
             strcmp(settings->from, "-") == 0 ? mem_string("-") : path_absolute(settings->from);
+        if (spec->links == LINKS_KEEP && is_of_arrays(spec->files_from))
+            spec->links = LINKS_FOLLOW;
     }
     if (spec->files_from != NULL)
         spec->list_crc = job_list_crc(spec->files_from);

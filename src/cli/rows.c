@@ -165,7 +165,8 @@ const struct opt rows_from[] = {
           "Take names, sizes and what else it tells from a listing that lade crawl wrote, in the "
           "format desi or jsonl, instead of crawling the directory again. Paths that would lead "
           "out of the directory are refused. The file - is standard input. What is moved is "
-          "always what is there then." },
+          "always what is there then. The format desi knows no links, so they are followed, unless "
+          "--links is skip." },
     { 0 },
 };
 

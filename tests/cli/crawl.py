@@ -399,4 +399,19 @@ def a_large_listing_is_sorted_outside_memory(it):
     check(len(names) in (0, count) and names == sorted(names), "not in the order of keys", len(names))
 
 
+@case
+def a_put_from_find_json_follows_links_as_the_crawl_did(it):
+    make_tree(it / "real", {"inside/x": b"12345"})
+    make_tree(it / "src", {"a": b"1"})
+    os.symlink("../real/inside", it / "src/dir")
+    os.symlink("a", it / "src/link")
+    it.lade("crawl", "-o", "find.json", "src")
+    it.lade("put", "--from", "find.json", "src", "file:store")
+    equal((it / "store/dir/x").read_bytes(), b"12345", "what is behind the link to a directory")
+    equal((it / "store/link").read_bytes(), b"1", "what is behind the link to a file")
+    it.lade("crawl", "--format", "jsonl", "-o", "find.jsonl", "src")
+    it.lade("put", "--job", "keep", "--from", "find.jsonl", "src", "file:kept")
+    equal((it / "kept/link.rclonelink").read_bytes(), b"a", "a link that is kept")
+
+
 main()
