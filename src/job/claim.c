@@ -3,7 +3,6 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/scope.h"
 
 #include <ctype.h>
@@ -119,8 +118,8 @@ static int highest_claim(int dir_fd, uint32_t *ret_number, struct err *err)
     return 0;
 }
 
-static int read_file(struct claim_owner *owner, int dir_fd, const char *name, uint32_t number,
-                     struct err *err)
+int claim_read_file(struct claim_owner *owner, int dir_fd, const char *name, uint32_t number,
+                    struct err *err)
 {
     SCOPED(buf) struct buf text = { 0 };
     if (file_read(dir_fd, name, OWNER_MAX, &text, err) < 0)
@@ -141,7 +140,7 @@ static int read_owner(struct claim_owner *owner, int dir_fd, struct err *err)
         return -1;
     char name[24];
     claim_name(number, name);
-    return number == 0 ? 0 : read_file(owner, dir_fd, name, number, err);
+    return number == 0 ? 0 : claim_read_file(owner, dir_fd, name, number, err);
 }
 
 int claim_read(struct claim_owner *ret_owner, int job_fd, struct err *err)
@@ -159,42 +158,6 @@ static bool is_gone(const struct claim_owner *owner)
 {
     return owner->number == 0 || owner->released ||
            (claim_owner_is_local(owner) && !claim_owner_lives_here(owner));
-}
-
-int claim_read_all(struct claim_owner **ret_owners, size_t *ret_count, int job_fd, struct err *err)
-{
-    *ret_owners = NULL;
-    *ret_count = 0;
-    SCOPED_FD int dir_fd = openat(job_fd, CLAIMS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0)
-        return 0;
-    DIR *dir = open_claims(dir_fd, err);
-    if (dir == NULL)
-        return -1;
-    struct claim_owner lead;
-    struct err ignored = { 0 };
-    if (read_owner(&lead, dir_fd, &ignored) < 0)
-        lead.number = 0;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        uint32_t number = UINT32_MAX;
-        char name[24];
-        claim_name(lead.number, name);
-        if (lead.number != 0 && strcmp(entry->d_name, name) == 0)
-            number = lead.number;
-        else if (strncmp(entry->d_name, HELPER_PREFIX, strlen(HELPER_PREFIX)) != 0)
-            continue;
-        struct claim_owner owner;
-        if (read_file(&owner, dir_fd, entry->d_name, number, &ignored) < 0) {
-            err_clear(&ignored); /* it left just now */
-            continue;
-        }
-        if (is_gone(&owner))
-            continue;
-        *ret_owners = mem_resize(*ret_owners, (*ret_count + 1) * sizeof **ret_owners);
-        (*ret_owners)[(*ret_count)++] = owner;
-    }
-    closedir(dir);
-    return 0;
 }
 
 bool claim_owner_is_local(const struct claim_owner *owner)
@@ -441,7 +404,7 @@ int claim_batch(struct claim *claim, int dir_fd, uint32_t batch, uint32_t *ret_n
         struct err gone = { 0 };
         batch_name(batch, *ret_number - 1, name);
         /* Deleted just now: it is sealed, which whoever wins looks for. */
-        if (read_file(&owner, dir_fd, name, *ret_number - 1, &gone) == 0 &&
+        if (claim_read_file(&owner, dir_fd, name, *ret_number - 1, &gone) == 0 &&
             !is_stale(claim, &owner))
             return 0;
         batch_name(batch, *ret_number, name);

@@ -71,9 +71,9 @@ void claim_batch_done(int dir_fd, uint32_t batch);
 
 /* Who leads now. */
 CHECKED int claim_read(struct claim_owner *ret_owner, int job_fd, struct err *err);
-/* All processes that are not known to be gone; caller frees. */
-CHECKED int claim_read_all(struct claim_owner **ret_owners, size_t *ret_count, int job_fd,
-                           struct err *err);
+/* What one file of the directory says, as the claim `number`; what is torn names nobody (pid 0). */
+CHECKED int claim_read_file(struct claim_owner *ret_owner, int dir_fd, const char *name,
+                            uint32_t number, struct err *err);
 /* Is the owner a living process of this host? False also when it is on another host. */
 bool claim_owner_lives_here(const struct claim_owner *owner);
 bool claim_owner_is_local(const struct claim_owner *owner);

@@ -1,46 +1,12 @@
 #include "job/crew.h"
 
 #include "base/ban.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/scope.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-
-#define CLAIM_FILE_MAX 4096
-
-static void take_line(struct claim_owner *owner, const char *key, const char *value)
-{
-    if (strcmp(key, "pid") == 0)
-        owner->pid = strtol(value, NULL, 10);
-    else if (strcmp(key, "start") == 0)
-        owner->start_ticks = strtoull(value, NULL, 10);
-    else if (strcmp(key, "boot") == 0)
-        snprintf(owner->boot, sizeof owner->boot, "%s", value);
-    else if (strcmp(key, "host") == 0)
-        snprintf(owner->host, sizeof owner->host, "%s", value);
-    else if (strcmp(key, "released") == 0)
-        owner->released = strcmp(value, "1") == 0;
-}
-
-/* Who is named in a claim; what is torn names nobody. */
-static void parse(struct claim_owner *owner, char *text)
-{
-    *owner = (struct claim_owner){ 0 };
-    for (char *line = text; *line != '\0';) {
-        char *end = strchrnul(line, '\n');
-        char *next = *end != '\0' ? end + 1 : end;
-        *end = '\0';
-        char *blank = strchr(line, ' ');
-        if (blank != NULL) {
-            *blank = '\0';
-            take_line(owner, line, blank + 1);
-        }
-        line = next;
-    }
-}
 
 /* A process that runs a job again and again has a claim for each time. */
 static bool is_known(struct crew *crew, const struct claim_owner *owner)
@@ -57,13 +23,9 @@ static bool is_known(struct crew *crew, const struct claim_owner *owner)
 static void look_at(struct crew *crew, int dir_fd, const char *name)
 {
     struct err ignored = { 0 };
-    SCOPED(buf) struct buf text = { 0 };
-    if (file_read(dir_fd, name, CLAIM_FILE_MAX, &text, &ignored) < 0 || text.len == 0)
-        return;
     struct claim_owner owner;
-    parse(&owner, text.data);
-    if (owner.pid <= 0 || !claim_owner_lives_here(&owner) || is_known(crew, &owner) ||
-        crew->count == CREW_MAX)
+    if (claim_read_file(&owner, dir_fd, name, 0, &ignored) < 0 || owner.pid <= 0 ||
+        !claim_owner_lives_here(&owner) || is_known(crew, &owner) || crew->count == CREW_MAX)
         return;
     crew->here = mem_resize(crew->here, (crew->count + 1) * sizeof *crew->here);
     crew->here[crew->count++] = owner;
