@@ -644,9 +644,10 @@ static int judge(struct run *run, enum run_end *ret_end, struct err *err)
     if (claim_leads(&run->claim) && finish_generation(run, counts.segments_sealed_now, err) < 0)
         return -1;
     const bool noted = notes_count(&run->notes, RESULT_FAILED) != noted_before;
-    *ret_end = counts.sum.count[RESULT_FAILED] != 0 || noted ? RUN_SOME_FAILED : RUN_DONE;
-    if (notes_have_corrupt(&run->notes))
-        *ret_end = RUN_DIFFERS;
+    *ret_end = RUN_DONE;
+    /* What was mended by another try is no failure. */
+    if (counts.sum.count[RESULT_FAILED] != 0 || noted)
+        *ret_end = notes_have_corrupt(&run->notes) ? RUN_DIFFERS : RUN_SOME_FAILED;
     return 0;
 }
 
