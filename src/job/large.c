@@ -598,19 +598,16 @@ static void settle(struct worker *worker, struct large *large)
         report_failure(worker, large, &err);
         return;
     }
-    /* What the network broke is tried again from its first missing part. */
-    if (err_trait(err.kind)->retry &&
-        ledger_tries_again(run->ledger, large->segment, BATCH_TRIES)) {
-        report_failure(worker, large, &err);
-        return;
-    }
-    abort_upload(worker, large, large->tag, large->token);
     /* Absent is the upload: a killed process had committed it, or the answer to our commit was
-     * lost.
-     */
-    const bool again =
-        (err.kind == ERR_CHANGED || err.kind == ERR_CORRUPT || err.kind == ERR_ABSENT) &&
-        large->attempts < CHANGED_TRIES;
+     * lost. */
+    const bool is_spoilt =
+        err.kind == ERR_CHANGED || err.kind == ERR_CORRUPT || err.kind == ERR_ABSENT;
+    /* What the network broke is tried again at the end, from its first missing part. */
+    const bool is_kept = !is_spoilt && err_trait(err.kind)->retry &&
+                         ledger_tries_again(run->ledger, large->segment, BATCH_TRIES);
+    if (!is_kept)
+        abort_upload(worker, large, large->tag, large->token);
+    const bool again = is_spoilt && large->attempts < CHANGED_TRIES;
     if (!again) {
         report_failure(worker, large, &err);
         return;

@@ -134,6 +134,20 @@ def what_failed_is_tried_again_at_the_end(it):
 
 
 @case
+def a_large_object_that_the_network_broke_goes_on_at_its_first_missing_part(it):
+    size = 200 << 20
+    make_tree(it / "src", {"large": os.urandom(1 << 20) * (size >> 20)})
+    set_age(it / "src")
+    write(it / "rules", b"part key=large number=3 times=2 fail=net\n")
+    done = it.lade("put", "--job", "job", "--json", "--retries", "1", "--transfers", "1", "src",
+                   f"fault:{it / 'rules'}+{it / 'store'}", env=FAULTS)
+    equal(done.summary()["failed"]["count"], 0, "failures")
+    check(done.summary()["moved_bytes"] < size + (32 << 20), "it was sent anew", done)
+    same_trees(it / "store", it / "src")
+    equal(temporaries(it / "store"), [], "temporary files")
+
+
+@case
 def what_failed_three_times_is_set_aside_and_named(it):
     source(it, 2000)
     done = faulty_put(it, 7, status=1)
