@@ -8,6 +8,8 @@ extern const struct opt rows_keep_name[]; /* --keep-name */
 extern const struct opt rows_get[];       /* --to --glob --overwrite */
 extern const struct opt rows_filter[];    /* --include --exclude --filter and the same from files */
 extern const struct opt rows_source[];    /* --files-from --null --one-file-system */
+extern const struct opt rows_file[];      /* --file --only */
+extern const struct opt rows_fallback[];  /* --fallback-root */
 extern const struct opt rows_links[];     /* --links --copy-links */
 extern const struct opt rows_recursive[]; /* -R: ls */
 extern const struct opt rows_remove[];    /* -r: rm */
