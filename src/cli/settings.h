@@ -59,10 +59,10 @@ struct settings {
 
     /* which entries */
     struct setting_rules rules;
-    const char *files_from; /* NULL = not given, "-" = standard input */
-    const char *older_than; /* NULL = not given */
+    const char *files_from;    /* NULL = not given, "-" = standard input */
+    const char *older_than;    /* NULL = not given */
     const char *fallback_root; /* NULL = not given */
-    bool null_separated;    /* --files-from has NUL instead of newline */
+    bool null_separated;       /* --files-from has NUL instead of newline */
     bool one_file_system;
     enum setting_links links;
     bool recursive;

@@ -213,7 +213,9 @@ static void read_node_at(const struct crawl *crawl, struct node *node, bool othe
                              crawl->list_options.follow_links);
     struct stat st;
     node->other = other;
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    /* "." also asks whether its entries may be looked at, which listing does not need. */
+    const bool may_turn = !other && crawl->options.sources->fallback != NULL;
+    if (fd < 0 || (may_turn ? fstatat(fd, ".", &st, 0) : fstat(fd, &st)) < 0) {
         node->sys = errno;
         node->reason = REASON_UNREADABLE;
         return;

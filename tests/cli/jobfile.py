@@ -1,6 +1,9 @@
 """Job files: what is moved, where to and how, in one INI file."""
 import os
+import pathlib
+import shutil
 import signal
+import subprocess
 
 from harness import ROOT, Skip, as_nobody, case, check, equal, keys, main, make_tree, read, same_trees, scan, set_age, write
 
@@ -218,6 +221,35 @@ def listed_paths_are_below_root(it):
     equal(keys(it / "store"), ["edr/vac/d", "target/catalogs/g"], "keys")
 
 
+# ---- DESI's makefile ----
+
+def make(it, *words):
+    if shutil.which("make") is None:
+        raise Skip("make is missing")
+    path = pathlib.Path(__file__).resolve().parents[2] / "contrib/desi/makefile"
+    done = subprocess.run(["make", "-f", path, f"lade={it.lade_path}", f"root={it.path}/public", "fallback=", *words],
+                          env={**it.env, "PATH": os.environ["PATH"]}, cwd=it.path, capture_output=True, text=True)
+    equal(done.returncode, 0, f"status of make {words}: {done.stdout}{done.stderr}; it")
+    return done.stdout + done.stderr
+
+
+@case
+def the_makefile_of_desi_uploads(it):
+    source(it)
+    make_tree(it / "public", {f"edr/many/d{number % 3}/f{number:04}": b"%d" % number for number in range(3000)})
+    set_age(it / "public")
+    words = ["upload", f"bucket=file:{it.path}/store"]
+    make(it, *words, f"subdir={it.path}/public/edr/spectro", "common=")
+    equal(keys(it / "store"), [key for key in WHOLE if key.startswith("edr/spectro")], "keys")
+    text = make(it, *words, "max_dirs=1")
+    check("batches are left: make upload again" in text, "it is not told that there are more", text)
+    while "batches are left" in make(it, *words, "max_dirs=1"):
+        pass
+    equal(len(keys(it / "store")), 3000 + len(WHOLE), "number of keys")
+    make(it, "check", words[1])
+    check("mirror.ini" not in make(it, *words), "more is told than lade tells")
+
+
 # ---- the fallback root ----
 
 def two_roots(it):
@@ -226,7 +258,7 @@ def two_roots(it):
         raise Skip("only root can take the rights of another user away")
     for name in ("public", "other"):
         source(it, name)
-        make_tree(it / name, {"edr/secret/x": b"X" * 100, "edr/secret/deep/y": b"Y", "edr/large": os.urandom(40 << 20)
+        make_tree(it / name, {"edr/secret/x": b"X" * 100, "edr/secret/deep/y": b"Y", "edr/shut/in/z": b"Z", "edr/large": os.urandom(40 << 20)
                               if name == "public" else read(it / "public/edr/large")})
         set_age(it / name)
     os.chmod(it / "public/edr/secret", 0)
@@ -247,12 +279,13 @@ def what_cannot_be_read_is_read_below_the_fallback_root(it):
     release(it)
     done = it.lade("run", "-f", "mirror.ini", status=1, **plain)
     done.has("edr/secret", "edr/large", "edr/vac/d", "Permission denied")
-    equal(keys(it / "store"), [key for key in WHOLE if key not in ODD], "keys")
+    equal(keys(it / "store"), sorted({"edr/shut/in/z", *WHOLE} - set(ODD)), "keys")
+    os.chmod(it / "public/edr/shut", 0o444)  # can be listed, and no more
     release(it, "fallback-root=other")
     done = it.lade("run", "-f", "mirror.ini", **plain)
-    # Two files that a user may not read, two directories, and what is in them.
-    done.matches(r"fallback +[4-8] files and directories read below the fallback root")
-    equal(keys(it / "store"), sorted(WHOLE + ["edr/large", "edr/secret/deep/y", "edr/secret/x"]), "keys")
+    # Two files that this user may not read, four directories, and three files in them.
+    done.matches(r"fallback +9 files and directories read below the fallback root")
+    equal(keys(it / "store"), sorted({"edr/shut/in/z", *WHOLE, *ODD}), "keys")
     same_trees(it / "store/edr", it / "other/edr", ignore=("uid", "gid", "mtime_ns"))
     it.lade("check", "--deep", "-f", "mirror.ini", **plain).has("0 missing")
 
@@ -260,6 +293,7 @@ def what_cannot_be_read_is_read_below_the_fallback_root(it):
 @case
 def put_has_a_fallback_root_too(it):
     plain = two_roots(it)
+    os.chmod(it / "public/edr/shut", 0o444)
     done = it.lade("put", "--json", "--fallback-root", "other/edr", "public/edr", "file:store/edr", **plain)
     check(done.summary()["fallback"] >= 5, "not counted", done)
     same_trees(it / "store/edr", it / "other/edr", ignore=("uid", "gid", "mtime_ns"))
