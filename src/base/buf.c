@@ -65,6 +65,16 @@ void buf_printf(struct buf *buf, const char *fmt, ...)
     va_end(again);
 }
 
+void buf_add_decimal(struct buf *buf, uint64_t value)
+{
+    char text[20];
+    size_t at = sizeof text;
+    do
+        text[--at] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    buf_add(buf, text + at, sizeof text - at);
+}
+
 void buf_cut(struct buf *buf, size_t len)
 {
     if (len < buf->len) {

@@ -20,7 +20,8 @@ void buf_add(struct buf *buf, const void *bytes, size_t len);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_char(struct buf *buf, char c);
 void buf_printf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_cut(struct buf *buf, size_t len); /* shorten to len */
+void buf_add_decimal(struct buf *buf, uint64_t value); /* as text */
+void buf_cut(struct buf *buf, size_t len);             /* shorten to len */
 /* The text of a buf, "" when nothing was added. */
 const char *buf_text(const struct buf *buf);
 /* Hand the memory over to the caller (mem_release); never NULL. */

@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scope.h"
 
@@ -28,7 +29,7 @@ struct kernel_dirent {
 
 /* One entry in memory and, byte for byte, in the temporary file. */
 struct record {
-    uint64_t size_bytes, dev, ino;
+    uint64_t size_bytes, disk_bytes, dev, ino;
     int64_t mtime_ns;
     uint32_t mode, uid, gid, nlink;
     int32_t sys;
@@ -37,8 +38,9 @@ struct record {
     uint8_t suffix; /* enum suffix */
     char name[];    /* with NUL */
 };
-enum suffix { SUFFIX_NONE, SUFFIX_SLASH, SUFFIX_LINK, SUFFIX_COUNT };
-static const char *const suffix_text[SUFFIX_COUNT] = { "", "/", LINK_SUFFIX };
+/* SUFFIX_LATE is none, behind all that have another. */
+enum suffix { SUFFIX_NONE, SUFFIX_SLASH, SUFFIX_LINK, SUFFIX_LATE, SUFFIX_COUNT };
+static const char *const suffix_text[SUFFIX_COUNT] = { "", "/", LINK_SUFFIX, "" };
 
 /* What is sorted: 8 bytes of the key behind the prefix that all names share, then the whole key. */
 struct slot {
@@ -101,6 +103,8 @@ int dirlist_compare(const char *a, size_t a_len, const char *a_suffix, const cha
 
 static int compare_records(const struct record *a, const struct record *b)
 {
+    if ((a->suffix == SUFFIX_LATE) != (b->suffix == SUFFIX_LATE))
+        return a->suffix == SUFFIX_LATE ? 1 : -1;
     const int order = dirlist_compare(a->name, a->name_len, suffix_text[a->suffix], b->name,
                                       b->name_len, suffix_text[b->suffix]);
     /* A link `a` and a file `a.rclonelink` have one key: always in the same order. */
@@ -142,7 +146,8 @@ static uint64_t lead_of(const struct record *record, size_t skip)
     uint64_t lead = 0;
     for (size_t i = 0; i < sizeof bytes; i++)
         lead = lead << 8 | bytes[i];
-    return lead;
+    /* The bit that is lost only leaves more to the comparison of whole names. */
+    return lead >> 1 | (record->suffix == SUFFIX_LATE ? UINT64_C(1) << 63 : 0);
 }
 
 static void sort_slots(struct dirlist *list)
@@ -162,23 +167,8 @@ static size_t record_bytes(const struct record *record)
 
 static int open_temp(struct dirlist *list, struct err *err)
 {
-    const char *dir = list->options.temp_dir;
-    if (dir == NULL)
-        dir = getenv("TMPDIR");
-    if (dir == NULL || dir[0] == '\0')
-        dir = "/tmp";
-    list->temp_fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (list->temp_fd >= 0)
-        return 0;
-    /* Not every file system has O_TMPFILE. */
-    SCOPED(buf) struct buf name = { 0 };
-    buf_printf(&name, "%s/lade-sort-XXXXXX", dir);
-    list->temp_fd = mkostemp(name.data, O_CLOEXEC);
-    if (list->temp_fd < 0)
-        return err_sys(err, ERR_LOCAL, "make a temporary file in '%s' to sort a large directory",
-                       dir);
-    unlink(name.data);
-    return 0;
+    list->temp_fd = file_open_temp(list->options.temp_dir, err);
+    return list->temp_fd < 0 ? err_at(err, "sort a large directory") : 0;
 }
 
 static int write_temp(struct dirlist *list, const char *bytes, size_t len, struct err *err)
@@ -228,8 +218,7 @@ static enum entry_kind kind_of_mode(uint32_t mode)
     return S_ISLNK(mode) ? ENTRY_LINK : ENTRY_SPECIAL;
 }
 
-static void fill_record(struct record *record, const struct dirlist_options *options,
-                        const struct stat *st, int sys)
+static void fill_record(struct record *record, const struct stat *st, int sys)
 {
     if (sys != 0) {
         record->kind = ENTRY_UNREADABLE;
@@ -238,6 +227,7 @@ static void fill_record(struct record *record, const struct dirlist_options *opt
     }
     record->kind = (uint8_t)kind_of_mode(st->st_mode);
     record->size_bytes = (uint64_t)st->st_size;
+    record->disk_bytes = (uint64_t)st->st_blocks * 512;
     record->dev = st->st_dev;
     record->ino = st->st_ino;
     record->mtime_ns = clock_from_timespec_ns(st->st_mtim);
@@ -245,10 +235,15 @@ static void fill_record(struct record *record, const struct dirlist_options *opt
     record->uid = st->st_uid;
     record->gid = st->st_gid;
     record->nlink = (uint32_t)st->st_nlink;
+}
+
+static enum suffix suffix_of(const struct record *record, const struct dirlist_options *options)
+{
+    if (options->dirs_first)
+        return record->kind == ENTRY_DIR ? SUFFIX_NONE : SUFFIX_LATE;
     if (record->kind == ENTRY_DIR)
-        record->suffix = SUFFIX_SLASH;
-    else if (record->kind == ENTRY_LINK && options->suffix_links)
-        record->suffix = SUFFIX_LINK;
+        return SUFFIX_SLASH;
+    return record->kind == ENTRY_LINK && options->suffix_links ? SUFFIX_LINK : SUFFIX_NONE;
 }
 
 /* 0, or ENOENT for an entry that vanished since its name was read. */
@@ -263,20 +258,26 @@ static int look_at(int dir_fd, const char *name, bool follow, struct stat *st)
     return sys;
 }
 
-static int add_record(struct dirlist *list, const char *name, const struct stat *st, int sys,
-                      struct err *err)
+/* A record with its name in the arena, the rest zero; NULL and err. */
+static struct record *new_record(struct dirlist *list, const char *name, size_t name_len,
+                                 struct err *err)
 {
-    const size_t name_len = strlen(name);
-    if (name_len > DIRLIST_NAME_MAX)
-        return err_set(err, ERR_LIMIT, "a name of %zu bytes", name_len);
-
+    if (name_len > DIRLIST_NAME_MAX) {
+        err_set(err, ERR_LIMIT, "a name of %zu bytes", name_len);
+        return NULL;
+    }
     struct record *record =
         arena_take(&list->arena, (sizeof *record + name_len + 1 + 7) & ~(size_t)7);
     memset(record, 0, sizeof *record);
     record->name_len = (uint16_t)name_len;
-    memcpy(record->name, name, name_len + 1);
-    fill_record(record, &list->options, st, sys);
+    memcpy(record->name, name, name_len);
+    record->name[name_len] = '\0';
+    return record;
+}
 
+static int keep_record(struct dirlist *list, struct record *record, struct err *err)
+{
+    record->suffix = (uint8_t)suffix_of(record, &list->options);
     if (list->slot_count == list->slot_cap) {
         list->slot_cap = list->slot_cap == 0 ? 64 : list->slot_cap * 2;
         list->slots = mem_resize(list->slots, list->slot_cap * sizeof *list->slots);
@@ -284,6 +285,35 @@ static int add_record(struct dirlist *list, const char *name, const struct stat 
     list->slots[list->slot_count++] = (struct slot){ .record = record };
     list->total_count++;
     return list->arena.total_bytes > list->options.memory_bytes ? spill(list, err) : 0;
+}
+
+static int add_record(struct dirlist *list, const char *name, const struct stat *st, int sys,
+                      struct err *err)
+{
+    struct record *record = new_record(list, name, strlen(name), err);
+    if (record == NULL)
+        return -1;
+    fill_record(record, st, sys);
+    return keep_record(list, record, err);
+}
+
+int dirlist_add_entry(struct dirlist *list, const struct dirlist_entry *entry, struct err *err)
+{
+    struct record *record = new_record(list, entry->name, entry->name_len, err);
+    if (record == NULL)
+        return -1;
+    record->size_bytes = entry->size_bytes;
+    record->disk_bytes = entry->disk_bytes;
+    record->dev = entry->dev;
+    record->ino = entry->ino;
+    record->mtime_ns = entry->mtime_ns;
+    record->mode = entry->mode;
+    record->uid = entry->uid;
+    record->gid = entry->gid;
+    record->nlink = entry->nlink;
+    record->sys = entry->sys;
+    record->kind = (uint8_t)entry->kind;
+    return keep_record(list, record, err);
 }
 
 int dirlist_add(struct dirlist *list, int dir_fd, const char *path, const char *name,
@@ -454,6 +484,7 @@ int dirlist_next(struct dirlist *list, struct dirlist_entry *ret_entry, struct e
         .gid = record->gid,
         .nlink = record->nlink,
         .size_bytes = record->size_bytes,
+        .disk_bytes = record->disk_bytes,
         .mtime_ns = record->mtime_ns,
         .dev = record->dev,
         .ino = record->ino,

@@ -20,12 +20,14 @@ struct dirlist_entry {
     uint32_t uid, gid;
     uint32_t nlink;
     uint64_t size_bytes;
+    uint64_t disk_bytes; /* allocated */
     int64_t mtime_ns;
     uint64_t dev, ino;
 };
 struct dirlist_options {
     bool follow_links;    /* look through symbolic links; a dangling one stays a link */
     bool suffix_links;    /* sort links as NAME.rclonelink */
+    bool dirs_first;      /* directories, then the rest, each by their plain names */
     size_t memory_bytes;  /* 0: the default, 16 MiB */
     const char *temp_dir; /* where a large directory is sorted; NULL: $TMPDIR or /tmp */
 };
@@ -42,6 +44,9 @@ CHECKED int dirlist_add(struct dirlist *list, int dir_fd, const char *path, cons
 CHECKED int dirlist_add_unreadable(struct dirlist *list, const char *name, int sys,
                                    struct err *err);
 CHECKED int dirlist_finish(struct dirlist *list, struct err *err);
+/* An entry that was looked at elsewhere. */
+CHECKED int dirlist_add_entry(struct dirlist *list, const struct dirlist_entry *entry,
+                              struct err *err);
 /* Read all of dir_fd (the descriptor stays the caller's). */
 CHECKED int dirlist_read(struct dirlist **ret_list, int dir_fd,
                          const struct dirlist_options *options, struct err *err);

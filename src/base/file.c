@@ -10,6 +10,25 @@
 
 #define BLOCK_BYTES 4096
 
+int file_open_temp(const char *dir, struct err *err)
+{
+    if (dir == NULL)
+        dir = getenv("TMPDIR");
+    if (dir == NULL || dir[0] == '\0')
+        dir = "/tmp";
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    /* Not every file system has O_TMPFILE. */
+    SCOPED(buf) struct buf name = { 0 };
+    buf_printf(&name, "%s/lade-temp-XXXXXX", dir);
+    fd = mkostemp(name.data, O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, ERR_LOCAL, "make a temporary file in '%s'", dir);
+    unlink(name.data);
+    return fd;
+}
+
 int file_write_all(int fd, const void *bytes, size_t len, struct err *err)
 {
     const char *at = bytes;

@@ -13,6 +13,9 @@ CHECKED int file_replace(int dir_fd, const char *name, const void *bytes, size_t
 /* The whole file; ERR_LIMIT beyond max_bytes, ERR_ABSENT when it is not there. */
 CHECKED int file_read(int dir_fd, const char *name, size_t max_bytes, struct buf *ret_bytes,
                       struct err *err);
+/* A file without a name, for what does not fit in memory; the caller's, -1 and err. dir NULL:
+ * $TMPDIR or /tmp. */
+CHECKED int file_open_temp(const char *dir, struct err *err);
 /* write() until all is written. */
 CHECKED int file_write_all(int fd, const void *bytes, size_t len, struct err *err);
 /* pread() until len bytes are there; ERR_CORRUPT when the file ends before. */

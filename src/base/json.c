@@ -94,20 +94,22 @@ static size_t add_special(struct buf *out, const unsigned char *at, size_t left)
     return len;
 }
 
-static void add_string(struct buf *out, const unsigned char *at, size_t left)
+void json_string(struct buf *out, const void *bytes, size_t len)
 {
-    buf_reserve(out, left + 2);
+    size_t left = len;
+    const unsigned char *at = bytes;
+    buf_reserve(out, len + 2);
     buf_add_char(out, '"');
     while (left != 0) {
-        size_t len = 0;
-        while (len < left && is_plain(at[len]))
-            len++;
-        if (len != 0)
-            buf_add(out, at, len);
+        size_t count = 0;
+        while (count < left && is_plain(at[count]))
+            count++;
+        if (count != 0)
+            buf_add(out, at, count);
         else
-            len = add_special(out, at, left);
-        at += len;
-        left -= len;
+            count = add_special(out, at, left);
+        at += count;
+        left -= count;
     }
     buf_add_char(out, '"');
 }
@@ -121,7 +123,7 @@ static void before_value(struct json *json, const char *key)
         buf_add_char(json->out, ',');
     json->filled |= bit;
     if (key != NULL) {
-        add_string(json->out, (const unsigned char *)key, strlen(key));
+        json_string(json->out, (const unsigned char *)key, strlen(key));
         buf_add_char(json->out, ':');
     }
 }
@@ -182,7 +184,7 @@ void json_text(struct json *json, const char *key, const char *text)
 void json_bytes(struct json *json, const char *key, const void *bytes, size_t len)
 {
     before_value(json, key);
-    add_string(json->out, bytes, len);
+    json_string(json->out, bytes, len);
 }
 
 void json_u64(struct json *json, const char *key, uint64_t value)

@@ -49,5 +49,8 @@ void json_double(struct json *json, const char *key, double value); /* shortest 
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
 
+/* Append one string in its quotes, for JSON that is deeper than this writer goes. */
+void json_string(struct buf *out, const void *bytes, size_t len);
+
 /* End a line; everything must be closed. The writer can go on with the next line. */
 void json_line_end(struct json *json);

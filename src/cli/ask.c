@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "base/units.h"
 #include "job/filter.h"
 #include "store/location.h"
 
@@ -175,6 +176,44 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
         spec->fallback_root = path_absolute(settings->fallback_root);
 }
 
+/* "10GB..1TB", "..1TB", "10GB..", "100GB" (about so much). */
+static int take_batch_bytes(struct job_spec *spec, const char *text, struct err *err)
+{
+    spec->batch_min_bytes = JOB_BATCH_MIN_BYTES;
+    spec->batch_max_bytes = JOB_BATCH_MAX_BYTES;
+    if (text == NULL)
+        return 0;
+    const char *dots = strstr(text, "..");
+    char *min = mem_string(text);
+    const char *max = dots != NULL ? dots + 2 : "";
+    min[dots != NULL ? (size_t)(dots - text) : strlen(text)] = '\0';
+    int result = 0;
+    if (min[0] != '\0')
+        result = units_parse_bytes(&spec->batch_min_bytes, min, err);
+    if (result == 0 && max[0] != '\0')
+        result = units_parse_bytes(&spec->batch_max_bytes, max, err);
+    else if (spec->batch_max_bytes < spec->batch_min_bytes || dots == NULL)
+        spec->batch_max_bytes = 2 * spec->batch_min_bytes;
+    if (result == 0 && dots != NULL && min[0] == '\0' &&
+        spec->batch_max_bytes < spec->batch_min_bytes)
+        spec->batch_min_bytes = spec->batch_max_bytes / 2;
+    mem_release(min);
+    if (result == 0 &&
+        (spec->batch_min_bytes == 0 || spec->batch_max_bytes < spec->batch_min_bytes))
+        result = err_set(err, ERR_USAGE, "'%s' is no range of sizes", text);
+    if (result < 0) {
+        err_at(err, "--batch-bytes");
+        return err_hint(err, "as 10GB..1TB");
+    }
+    return 0;
+}
+
+static int take_batches(struct job_spec *spec, const struct settings *settings, struct err *err)
+{
+    spec->batch_objects = (uint32_t)settings->batch_objects;
+    return take_batch_bytes(spec, settings->batch_bytes, err);
+}
+
 static int fill_put(struct job_spec *spec, const struct settings *settings, char **operands,
                     size_t count, struct err *err)
 {
@@ -190,6 +229,13 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
         spec->files_from = strcmp(settings->files_from, "-") == 0
                                ? mem_string("-")
                                : path_absolute(settings->files_from);
+    if (settings->from != NULL && settings->files_from != NULL)
+        return err_set(err, ERR_USAGE, "--from and --files-from are two lists of what to move");
+    if (settings->from != NULL) {
+        spec->from_listing = true;
+        spec->files_from =
+            strcmp(settings->from, "-") == 0 ? mem_string("-") : path_absolute(settings->from);
+    }
     if (spec->files_from != NULL)
         spec->list_crc = job_list_crc(spec->files_from);
     struct stat st;
@@ -198,7 +244,8 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
         return -1;
     if (spec->one_name != NULL && spec->fallback_root != NULL)
         return err_set(err, ERR_USAGE, "--fallback-root does not go with a new name for one file");
-    if (take_meta(spec, settings, err) < 0 || ask_filter_text(spec, settings, err) < 0)
+    if (take_batches(spec, settings, err) < 0 || take_meta(spec, settings, err) < 0 ||
+        ask_filter_text(spec, settings, err) < 0)
         return -1;
     return check_not_inside(spec, err);
 }
@@ -212,10 +259,10 @@ static int fill_placed(struct job_spec *spec, const struct settings *settings, s
         return err_set(err, ERR_USAGE,
                        "--keep-name does not go with a job file: names are those "
                        "below root");
-    if (settings->files_from != NULL &&
+    if ((settings->files_from != NULL || settings->from != NULL) &&
         (count != 2 || strcmp(place->sources.items[0], place->base) != 0)) {
         err_set(err, ERR_USAGE,
-                "--files-from lists paths below root, and the job file selects "
+                "a list of files has paths below root, and the job file selects "
                 "some of them already");
         return err_hint(err, "leave out release, subdir and common");
     }
@@ -292,7 +339,7 @@ static int fill_get(struct job_spec *spec, const struct settings *settings, char
     } else if (local_path(&spec->dest, operands[count - 1], err) < 0) {
         return err_at(err, "target directory");
     }
-    if (ask_filter_text(spec, settings, err) < 0)
+    if (take_batches(spec, settings, err) < 0 || ask_filter_text(spec, settings, err) < 0)
         return -1;
     return settings->glob ? split_glob(spec, err) : 0;
 }

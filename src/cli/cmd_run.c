@@ -43,7 +43,7 @@ const struct command cmd_run = {
     .summary = "run a job, or go on with it",
     .operand_min = 1,
     .operand_max = 1,
-    .tables = { rows_file, rows_batches, rows_repeat, rows_transfer, rows_network, rows_progress, rows_json, rows_common },
+    .tables = { rows_file, rows_detach, rows_batches, rows_repeat, rows_transfer, rows_network, rows_progress, rows_json, rows_common },
     .examples = {
         { "Run a job that lade plan has made", "lade run run7.job" },
         { "Plan and run what a job file describes; again goes on, or looks for what is new",

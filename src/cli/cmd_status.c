@@ -3,12 +3,12 @@
 #include "base/ban.h"
 #include "base/buf.h"
 #include "base/json.h"
-#include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
 #include "base/units.h"
 #include "cli/jobs.h"
 #include "cli/rows.h"
+#include "cli/watch.h"
 #include "job/status.h"
 
 #define FAILURES_MOST 1000u
@@ -137,19 +137,24 @@ static int show(const struct settings *settings, const struct job *job, struct e
     return EXIT_DONE;
 }
 
+/* Until it ends; interrupted, the status is told all the same. */
+static int watch(const struct settings *settings, const struct job *job, struct err *err)
+{
+    const struct watch_options options = { .failures = false };
+    enum watch_end end = WATCH_IDLE;
+    return watch_job(&end, settings, job, &options, err);
+}
+
 static int run(const struct settings *settings, char **operands, size_t operand_count,
                struct err *err)
 {
     struct job job;
-    char *path = operand_count != 0 ? mem_string(operands[0]) : NULL;
-    if (path == NULL && jobs_newest(&path, err) < 0)
+    if (jobs_open(&job, operand_count != 0 ? operands[0] : NULL, err) < 0)
         return -1;
-    int status = job_open(&job, path, err);
-    mem_release(path);
-    if (status == 0) {
+    int status = settings->watch ? watch(settings, &job, err) : 0;
+    if (status == 0)
         status = show(settings, &job, err);
-        job_close(&job);
-    }
+    job_close(&job);
     return status;
 }
 
@@ -159,9 +164,10 @@ const struct command cmd_status = {
     .summary = "tell how far a job has got",
     .operand_min = 0,
     .operand_max = 1,
-    .tables = { rows_json, rows_common },
+    .tables = { rows_watch, rows_json, rows_common },
     .examples = {
         { "The job that was worked on last", "lade status" },
+        { "Tell again and again until it ends", "lade status --watch" },
         { "A certain job, for a program", "lade status --json run7.job" },
     },
     .prose = "status.md",

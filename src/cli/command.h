@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#define COMMAND_TABLES_MAX 24
+#define COMMAND_TABLES_MAX 28
 #define COMMAND_OPERANDS_ANY ((size_t)-1)
 
 struct command_example {
@@ -29,7 +29,9 @@ struct command {
                struct err *err);
 };
 
+extern const struct command cmd_attach;
 extern const struct command cmd_check;
+extern const struct command cmd_crawl;
 extern const struct command cmd_doctor;
 extern const struct command cmd_get;
 extern const struct command cmd_help;
@@ -38,9 +40,11 @@ extern const struct command cmd_ls;
 extern const struct command cmd_mb;
 extern const struct command cmd_plan;
 extern const struct command cmd_put;
+extern const struct command cmd_report;
 extern const struct command cmd_rm;
 extern const struct command cmd_run;
 extern const struct command cmd_status;
+extern const struct command cmd_stop;
 extern const struct command cmd_uploads;
 extern const struct command cmd_version;
 

@@ -26,7 +26,7 @@ struct display {
 };
 
 struct display *display_start(const struct settings *settings, const struct job *job,
-                              const char *remark, bool plan_only)
+                              const char *remark, bool plan_only, bool stamped)
 {
     struct display *display = mem_alloc(sizeof *display);
     display->settings = settings;
@@ -34,6 +34,14 @@ struct display *display_start(const struct settings *settings, const struct job 
     display->plan_only = plan_only;
     const bool silent = settings->quiet || settings->json || settings->progress == SETTING_OFF;
     term_init(&display->term, STDERR_FILENO, silent ? TERM_NONE : TERM_AUTO, 0);
+    display->term.stamped = stamped;
+    if (stamped && !settings->json) {
+        char host[64] = "-";
+        gethostname(host, sizeof host - 1);
+        buf_printf(&display->line, "begun: process %ld on %s", (long)getpid(), host);
+        term_log(&display->term, display->line.data);
+        buf_clear(&display->line);
+    }
     if (remark[0] != '\0') {
         buf_printf(&display->line, "note: %s", remark);
         term_log(&display->term, display->line.data);
@@ -175,11 +183,41 @@ void display_failed(struct display *display)
     term_erase(&display->term);
 }
 
+void display_error(struct display *display, const struct err *err)
+{
+    buf_clear(&display->line);
+    if (display->settings->json) {
+        event_error(&display->line, clock_now_ns(), err);
+        put_event(display);
+        return;
+    }
+    buf_printf(&display->line, "lade: %s", err->text);
+    if (err->hint[0] != '\0')
+        buf_printf(&display->line, " (%s)", err->hint);
+    term_log(&display->term, display->line.data);
+}
+
 void display_free(struct display *display)
 {
     term_done(&display->term);
     buf_done(&display->line);
     mem_release(display);
+}
+
+void display_detached(const struct settings *settings, const struct job *job, long pid)
+{
+    SCOPED(buf) struct buf line = { 0 };
+    if (settings->json) {
+        event_detached(&line, clock_now_ns(), job->path, pid);
+    } else if (!settings->quiet) {
+        SCOPED(buf) struct buf path = { 0 };
+        path_show(&path, job->path);
+        buf_printf(&line,
+                   "job        %s\nprocess    %ld, in the background\n"
+                   "watch it   lade attach %s\nstop it    lade stop %s\nlog        %s/log\n",
+                   path.data, pid, path.data, path.data, path.data);
+    }
+    fputs(buf_text(&line), stdout);
 }
 
 /* ---- plans ---- */

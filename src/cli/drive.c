@@ -6,8 +6,11 @@
 #include "base/scope.h"
 #include "base/units.h"
 #include "cli/ask.h"
+#include "cli/detach.h"
 #include "cli/display.h"
+#include "cli/foresee.h"
 #include "job/filter.h"
+#include "job/outcome.h"
 #include "job/plan.h"
 #include "job/run.h"
 #include "job/status.h"
@@ -23,6 +26,7 @@
 static volatile sig_atomic_t caught_signal;
 static volatile sig_atomic_t watching; /* watch() looks at caught_signal */
 static struct stop stop;
+static struct detach background = DETACH_NONE; /* of this process, however often it runs a job */
 static int64_t until_ns; /* of this process, however often it runs a job; 0: never */
 
 static void on_signal(int number)
@@ -67,8 +71,8 @@ static bool same_ends(const struct job_spec *a, const struct job_spec *b)
     return true;
 }
 
-static int open_or_make(struct job *job, const struct settings *settings,
-                        const struct job_spec *spec, struct err *err)
+int drive_open(struct job *job, const struct settings *settings, const struct job_spec *spec,
+               struct err *err)
 {
     char *path = settings->job != NULL ? path_absolute(settings->job) : job_default_path(spec);
     struct err why = { 0 };
@@ -113,37 +117,78 @@ static int exit_of(enum run_end end)
     return EXIT_INTERRUPTED;
 }
 
-static void interrupted(struct run *run, struct display *display) __attribute__((noreturn));
+/* What main watches. */
+struct drive {
+    struct run *run;
+    struct display *display;
+    const struct job *job;
+    int64_t started_ns;
+};
 
-/* Nothing is joined: a thread may hang in the kernel. The journal says what is done. */
-static void interrupted(struct run *run, struct display *display)
+/* For those who watch the job from elsewhere. It is no failure of the run when nobody can be told.
+ */
+static void leave_word(const struct drive *drive, int exit_status, const char *text)
 {
-    const int number = caught_signal;
-    stop_raise(&stop);
-    const bool flushed = run_abandon(run, FLUSH_NS);
-    display_interrupted(display, flushed);
-    _exit(number == SIGINT ? EXIT_INTERRUPTED : EXIT_TERMINATED);
+    struct outcome outcome;
+    struct err ignored = { 0 };
+    outcome_of(&outcome, drive->started_ns, exit_status, text);
+    (void)!outcome_write(&outcome, drive->job, &ignored);
 }
 
-static int watch(struct run *run, struct display *display, struct err *err)
+static const char *word_of(enum run_end end)
 {
+    switch (end) {
+    case RUN_DONE:
+        return "all is there";
+    case RUN_SOME_FAILED:
+        return "some entries failed";
+    case RUN_DIFFERS:
+        return "something read back was not what was recorded";
+    case RUN_LEFT:
+        return "batches are left";
+    case RUN_INTERRUPTED:
+        break;
+    }
+    return "interrupted";
+}
+
+static void interrupted(const struct drive *drive) __attribute__((noreturn));
+
+/* Nothing is joined: a thread may hang in the kernel. The journal says what is done. */
+static void interrupted(const struct drive *drive)
+{
+    const int status = caught_signal == SIGINT ? EXIT_INTERRUPTED : EXIT_TERMINATED;
+    stop_raise(&stop);
+    const bool flushed = run_abandon(drive->run, FLUSH_NS);
+    display_interrupted(drive->display, flushed);
+    /* What did not take the journal would not take this either. */
+    if (flushed)
+        leave_word(drive, status, word_of(RUN_INTERRUPTED));
+    _exit(status);
+}
+
+static int watch(const struct drive *drive, struct err *err)
+{
+    struct display *display = drive->display;
     watching = 1;
-    while (!run_wait(run, STEP_NS)) {
-        display_step(display, run);
+    while (!run_wait(drive->run, STEP_NS)) {
+        display_step(display, drive->run);
         if (caught_signal != 0)
-            interrupted(run, display);
+            interrupted(drive);
     }
     watching = 0;
     if (caught_signal != 0)
-        interrupted(run, display);
+        interrupted(drive);
     struct snapshot last;
-    display_step(display, run);
+    display_step(display, drive->run);
     enum run_end end = RUN_DONE;
-    if (run_end(run, &end, &last, err) < 0) {
+    if (run_end(drive->run, &end, &last, err) < 0) {
         display_failed(display);
+        leave_word(drive, err_trait(err->kind)->exit_status, err->text);
         return -1;
     }
     display_summary(display, &last, end, exit_of(end));
+    leave_word(drive, exit_of(end), word_of(end));
     return exit_of(end);
 }
 
@@ -154,6 +199,8 @@ static int show_plan(const struct settings *settings, const struct job *job, str
     if (status_read(&status, job, err) < 0)
         return -1;
     display_plan_totals(settings, &status.planned, 0);
+    if (foresee(settings, job, err) < 0)
+        return -1;
     if (!settings->json && !settings->quiet)
         printf("run it: lade run %s\n", job->path);
     return 0;
@@ -164,14 +211,10 @@ bool drive_is_late(void)
     return until_ns != 0 && clock_now_ns() >= until_ns;
 }
 
-int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
-              enum drive_what what, struct err *err)
+static struct run_options options_of(const struct settings *settings, const struct job_spec *spec,
+                                     enum drive_what what)
 {
-    catch_signals();
-    if (settings->until != NULL && until_ns == 0 &&
-        clock_parse_moment(&until_ns, settings->until, clock_now_ns(), err) < 0)
-        return err_at(err, "--until");
-    const struct run_options options = {
+    return (struct run_options){
         .transfers = (uint32_t)settings->transfers,
         .crawlers = (uint32_t)settings->crawlers,
         .retries = (uint32_t)settings->retries,
@@ -187,16 +230,50 @@ int drive_job(const struct settings *settings, struct job *job, const struct job
         .spec = spec,
         .stop = &stop,
     };
-    struct run *run = NULL;
-    if (run_start(&run, job, &options, err) < 0)
+}
+
+static int drive_here(const struct settings *settings, struct job *job, const struct job_spec *spec,
+                      enum drive_what what, struct err *err)
+{
+    catch_signals();
+    const struct run_options options = options_of(settings, spec, what);
+    struct drive drive = { .job = job, .started_ns = clock_now_ns() };
+    if (run_start(&drive.run, job, &options, err) < 0) {
+        detach_failed(&background, err);
         return -1;
-    struct display *display = display_start(settings, job, run_remark(run), what == DRIVE_PLAN);
-    const int status = watch(run, display, err);
-    display_free(display);
-    if (status == EXIT_DONE && what == DRIVE_PLAN && show_plan(settings, job, err) < 0)
-        return -1;
+    }
+    detach_begun(&background);
+    drive.display = display_start(settings, job, run_remark(drive.run), what == DRIVE_PLAN,
+                                  background.is_child);
+    int status = watch(&drive, err);
     if (status < 0 && err->kind == ERR_LOCAL)
         err_hint(err, "when that is mended, run the same command to go on");
+    if (status < 0 && background.is_child) {
+        /* With its time; main says nothing of it then. */
+        display_error(drive.display, err);
+        status = err_trait(err->kind)->exit_status;
+    }
+    display_free(drive.display);
+    return status;
+}
+
+int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
+              enum drive_what what, struct err *err)
+{
+    if (settings->until != NULL && until_ns == 0 &&
+        clock_parse_moment(&until_ns, settings->until, clock_now_ns(), err) < 0)
+        return err_at(err, "--until");
+    if (settings->detach && !background.is_child) {
+        if (detach_start(&background, job, err) < 0)
+            return -1;
+        if (!background.is_child) {
+            display_detached(settings, job, background.pid);
+            return EXIT_DONE;
+        }
+    }
+    const int status = drive_here(settings, job, spec, what, err);
+    if (status == EXIT_DONE && what == DRIVE_PLAN && show_plan(settings, job, err) < 0)
+        return -1;
     return status;
 }
 
@@ -204,7 +281,10 @@ static int drive_spec(const struct settings *settings, const struct job_spec *sp
                       enum drive_what what, struct err *err)
 {
     struct job job;
-    if (open_or_make(&job, settings, spec, err) < 0)
+    if (settings->detach && spec->files_from != NULL && strcmp(spec->files_from, "-") == 0)
+        return err_set(err, ERR_USAGE,
+                       "--detach has no standard input that --files-from - could read");
+    if (drive_open(&job, settings, spec, err) < 0)
         return -1;
     const int status = drive_job(settings, &job, spec, what, err);
     job_close(&job);

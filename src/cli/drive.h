@@ -17,6 +17,9 @@ enum drive_what {
  * The exit status, or -1. */
 int drive_asked(const struct settings *settings, struct job_spec *spec, enum drive_what what,
                 struct err *err);
+/* Find or make the job of a spec: --job, or where it is by default. The caller closes it. */
+int drive_open(struct job *job, const struct settings *settings, const struct job_spec *spec,
+               struct err *err);
 /* Run a job that exists; `spec` (may be NULL) is what is asked for now. */
 int drive_job(const struct settings *settings, struct job *job, const struct job_spec *spec,
               enum drive_what what, struct err *err);

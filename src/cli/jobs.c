@@ -80,3 +80,13 @@ int jobs_newest(char **ret_path, struct err *err)
     jobs_free(names, count);
     return 0;
 }
+
+int jobs_open(struct job *job, const char *path, struct err *err)
+{
+    char *newest = NULL;
+    if (path == NULL && jobs_newest(&newest, err) < 0)
+        return -1;
+    const int result = job_open(job, path != NULL ? path : newest, err);
+    mem_release(newest);
+    return result;
+}

@@ -9,9 +9,13 @@
 
 /* The parser writes the index of a choice through an int, and bit i of a set for choice i. */
 static_assert(sizeof(enum setting_links) == sizeof(int), "choices are ints");
+static_assert(sizeof(enum setting_crawl_links) == sizeof(int), "choices are ints");
+static_assert(sizeof(enum setting_format) == sizeof(int), "choices are ints");
 static_assert(DIGEST_CRC64NVME == 1 && DIGEST_SHA256 == 2 && DIGEST_MD5 == 4, "bits of --digest");
 
 static const char *const links_choices[] = { "keep", "follow", "skip", NULL };
+static const char *const crawl_links_choices[] = { "auto", "keep", "follow", "skip", NULL };
+static const char *const format_choices[] = { "desi", "jsonl", "csv", "ncdu", NULL };
 static const char *const digest_choices[] = { "crc64nvme", "sha256", "md5", NULL };
 static const char *const shell_choices[] = { "bash", "zsh", "fish", NULL };
 
@@ -172,6 +176,26 @@ const struct opt rows_source[] = {
       .help = "names in --files-from end in NUL, not newline",
       .doc = "Names in the file of --files-from end in a NUL byte instead of a newline, as find "
              "-print0 writes them." },
+    { 0 },
+};
+
+const struct opt rows_from[] = {
+    { .name = "from",
+      .type = OPT_PATH,
+      .offset = FIELD(from),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "LISTING",
+      .help = "take a listing of lade crawl instead of crawling",
+      .doc =
+          "Take names, sizes and what else it tells from a listing that lade crawl wrote, in the "
+          "format desi or jsonl, instead of crawling the directory again. Paths that would lead "
+          "out of the directory are refused. The file - is standard input. What is moved is "
+          "always what is there then." },
+    { 0 },
+};
+
+const struct opt rows_one_file_system[] = {
     { .name = "one-file-system",
       .letter = 'x',
       .type = OPT_FLAG,
@@ -221,6 +245,58 @@ const struct opt rows_links[] = {
       .group = OPT_GROUP_ENTRIES,
       .help = "the same as --links follow",
       .doc = "The same as --links follow. Of both options the last one counts." },
+    { 0 },
+};
+
+const struct opt rows_listing[] = {
+    { .name = "format",
+      .type = OPT_CHOICE,
+      .offset = FIELD(format),
+      .fallback = "desi",
+      .choices = format_choices,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "FORMAT",
+      .help = "format of the listing: desi, jsonl, csv or ncdu",
+      .doc =
+          "With desi, one JSON value of nested arrays, each with name, type (0 directory, 1 file, "
+          "-1 neither), size and children; the size of a directory is that of all files below "
+          "it. With jsonl, a JSON object in a line for each entry, with times and modes. With "
+          "csv, the same as a table. With ncdu, what ncdu reads with its option -f." },
+    { .name = "output",
+      .letter = 'o',
+      .type = OPT_PATH,
+      .offset = FIELD(output),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "FILE",
+      .help = "write the listing to this file",
+      .doc =
+          "Write the listing to this file, which appears whole or not at all, and the summary to "
+          "standard output. Without it, or with -, the listing goes to standard output and the "
+          "summary to standard error." },
+    { .name = "max-depth",
+      .type = OPT_COUNT,
+      .offset = FIELD(max_depth),
+      .fallback = "0",
+      .max = UINT32_MAX,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "N",
+      .help = "list no deeper than N levels, 0 = all",
+      .doc = "List only what lies at most N levels below the directory, 1 being what it holds "
+             "itself. What lies deeper is read all the same: it counts in the sizes of directories "
+             "and in the summary." },
+    { .name = "links",
+      .type = OPT_CHOICE,
+      .offset = FIELD(crawl_links),
+      .fallback = "auto",
+      .choices = crawl_links_choices,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "HOW",
+      .help = "symbolic links: auto, keep, follow or skip",
+      .doc = "What is listed for a symbolic link. With keep, the link itself, of type -1 in the "
+             "format desi. With follow, what it points to; a link to nothing, or to a directory "
+             "above it, is still listed as a link. With skip, nothing. With auto, links are "
+             "followed in the format desi, as find.py does it, and kept in the others." },
     { 0 },
 };
 
@@ -365,6 +441,66 @@ const struct opt rows_job[] = {
     { 0 },
 };
 
+const struct opt rows_detach[] = {
+    { .name = "detach",
+      .type = OPT_FLAG,
+      .offset = FIELD(detach),
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .not_with = "dry-run",
+      .help = "go on in the background, also after logout",
+      .doc = "Return as soon as the work is under way, and go on in the background, also when the "
+             "terminal or the session ends. What would be shown is appended to the file 'log' in "
+             "the directory of the job, each line with its time. 'lade attach' shows the progress, "
+             "'lade stop' ends it. What goes wrong before the work begins is told at once, with "
+             "the exit status that it has otherwise." },
+    { 0 },
+};
+
+const struct opt rows_wait[] = {
+    { .name = "wait",
+      .type = OPT_COUNT,
+      .offset = FIELD(wait_s),
+      .fallback = "30",
+      .max = 86400,
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .arg = "SECONDS",
+      .help = "how long to wait until it is gone",
+      .doc = "Wait at most this long until every process is gone. One that is still there then is "
+             "named, and the exit status is 3." },
+    { 0 },
+};
+
+const struct opt rows_watch[] = {
+    { .name = "watch",
+      .letter = 'w',
+      .type = OPT_FLAG,
+      .offset = FIELD(watch),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .not_with = "json",
+      .help = "go on telling until the job ends",
+      .doc = "Show the progress each second until nobody works on the job any more, then the "
+             "status. Where standard error is no terminal, a line is written now and then." },
+    { 0 },
+};
+
+const struct opt rows_output[] = {
+    { .name = "output",
+      .letter = 'o',
+      .type = OPT_PATH,
+      .offset = FIELD(output),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .arg = "FILE",
+      .help = "write the report to this file, - = standard output",
+      .doc = "Write the report to this file, which is replaced when it is there, or to standard "
+             "output with '-'. Without this option it is 'report.html' in the directory of the "
+             "job." },
+    { 0 },
+};
+
 const struct opt rows_batches[] = {
     { .name = "max-batches",
       .type = OPT_COUNT,
@@ -391,6 +527,67 @@ const struct opt rows_batches[] = {
           "and nothing else is begun. The exit status is 5 while there is something left. A time "
           "of day (07:30, the next one), a moment (2026-11-22T07:30, local time) or a span from "
           "now on (90m, +2h)." },
+    { 0 },
+};
+
+const struct opt rows_batch_size[] = {
+    { .name = "batch-bytes",
+      .type = OPT_STRING,
+      .offset = FIELD(batch_bytes),
+      .group = OPT_GROUP_JOB,
+      .arg = "MIN..MAX",
+      .help = "size of a batch: 10GB..1TB",
+      .doc =
+          "How large batches are. A batch ends with a directory as soon as it has MIN bytes (or "
+          "the "
+          "entries of --batch-objects), so that whole directories stay together and small ones are "
+          "merged; at MAX it ends anywhere. One number is MIN, and MAX is twice that. Default: "
+          "10GB..1TB." },
+    { .name = "batch-objects",
+      .type = OPT_COUNT,
+      .offset = FIELD(batch_objects),
+      .fallback = "50000",
+      .min = 1,
+      .max = 65000,
+      .group = OPT_GROUP_JOB,
+      .arg = "N",
+      .help = "entries of a batch, after which it ends with a directory",
+      .doc = "A batch ends with a directory as soon as it has N entries; at 65,535 it ends "
+             "anywhere. The "
+             "first batches are smaller, so that the transfer starts early." },
+    { 0 },
+};
+
+const struct opt rows_export[] = {
+    { .name = "export",
+      .type = OPT_STRING,
+      .offset = FIELD(export),
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .arg = "FILE",
+      .help = "write the batches as batch.json",
+      .doc =
+          "Write the batches of the plan as JSON: the paths that are completed, queued and failed, "
+          "whole directories where that can be. '-' is standard output." },
+    { .name = "rate",
+      .type = OPT_RATE,
+      .offset = FIELD(rate_bytes_per_s),
+      .fallback = "0",
+      .group = OPT_GROUP_JOB,
+      .arg = "RATE",
+      .help = "tell how long the plan takes at so many bytes a second",
+      .doc = "Tell how long the plan takes at this rate (100MB), and at --tpslimit requests a "
+             "second." },
+    { .name = "site",
+      .type = OPT_STRING,
+      .offset = FIELD(site),
+      .group = OPT_GROUP_JOB,
+      .arg = "FILE",
+      .help = "prices and limits of the place, for the plan",
+      .doc = "An INI file of what the place charges and allows. [limits]: quota = 10TB, "
+             "bucket-objects = 500000, quota-contact = ADDRESS. [prices]: currency = USD, "
+             "per-1000-writes, per-1000-reads, per-gb-month, per-gb-in. The plan tells the price, "
+             "and what is beyond a limit." },
     { 0 },
 };
 
@@ -566,10 +763,11 @@ const struct opt rows_uploads[] = {
 
 const struct opt rows_crawl[] = {
     { .name = "crawlers",
+      .aliases = { "max-workers" },
       .type = OPT_COUNT,
       .offset = FIELD(crawlers),
       .fallback = "0",
-      .max = 64,
+      .max = 128,
       .group = OPT_GROUP_LIMITS,
       .arg = "N",
       .help = "threads that read directories, 0 = adapt",

@@ -36,6 +36,20 @@ struct setting_rules {
 /* In the order of the choices of --links. */
 enum setting_links { SETTING_LINKS_KEEP, SETTING_LINKS_FOLLOW, SETTING_LINKS_SKIP };
 
+/* lade crawl: in the order of the choices. */
+enum setting_crawl_links {
+    SETTING_CRAWL_LINKS_AUTO,
+    SETTING_CRAWL_LINKS_KEEP,
+    SETTING_CRAWL_LINKS_FOLLOW,
+    SETTING_CRAWL_LINKS_SKIP
+};
+enum setting_format {
+    SETTING_FORMAT_DESI,
+    SETTING_FORMAT_JSONL,
+    SETTING_FORMAT_CSV,
+    SETTING_FORMAT_NCDU
+};
+
 /* A flag that also knows whether it was given at all. */
 enum setting_switch { SETTING_OFF = -1, SETTING_AUTO = 0, SETTING_ON = 1 };
 
@@ -54,17 +68,20 @@ struct settings {
 
     /* which names: put, get */
     bool keep_name;
-    const char *to; /* NULL = not given */
     bool glob;
+    const char *to; /* NULL = not given */
 
     /* which entries */
     struct setting_rules rules;
     const char *files_from;    /* NULL = not given, "-" = standard input */
+    const char *from;          /* a listing; NULL = not given, "-" = standard input */
     const char *older_than;    /* NULL = not given */
     const char *fallback_root; /* NULL = not given */
     bool null_separated;       /* --files-from has NUL instead of newline */
     bool one_file_system;
     enum setting_links links;
+    enum setting_crawl_links crawl_links;
+    uint64_t max_depth; /* 0 = no limit */
     bool recursive;
     bool abort_uploads;
     bool repeat;
@@ -84,6 +101,12 @@ struct settings {
     /* the job and its means */
     const char *job;              /* NULL = named from source and destination */
     uint64_t max_batches;         /* 0 = all */
+    const char *batch_bytes;      /* --batch-bytes, NULL = not given */
+    uint64_t batch_objects;       /* --batch-objects */
+    const char *site;             /* NULL = not given */
+    uint64_t rate_bytes_per_s;    /* 0 = not given */
+    const char *export;           /* NULL = not given */
+    uint64_t wait_s;              /* stop: until they are gone */
     const char *until;            /* NULL = not given */
     uint64_t transfers;           /* 0 = the store's own number */
     uint64_t crawlers;            /* 0 = adapt */
@@ -98,14 +121,17 @@ struct settings {
 
     /* output */
     enum setting_switch progress;
+    enum setting_format format;
     bool json;
     bool quiet;
-    uint64_t verbose; /* how often it was given */
     bool long_format;
+    bool watch;       /* status: again and again */
+    bool detach;      /* go on in the background */
+    bool help;        /* only tell what the verb does */
+    uint64_t verbose; /* how often it was given */
 
-    /* help */
-    bool help;
-    const char *man;        /* NULL = not given */
+    const char *output;     /* NULL = not given, "-" = standard output */
+    const char *man;        /* help: the same */
     const char *completion; /* "bash", "zsh", "fish" or NULL */
 };
 

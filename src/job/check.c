@@ -384,6 +384,8 @@ static int open_streams(struct check *check, struct stream *streams[3], struct e
         .crawlers = check->options.crawlers,
         .files_from = check->is_get ? NULL : spec->files_from,
         .files_from_nul = spec->files_from_nul,
+        .is_listing = !check->is_get && spec->from_listing,
+        .look_again = true,
         .stop = check->options.stop,
     };
     if (stream_of_crawl(&streams[check->is_get ? 1 : 0], &crawl, err) < 0)

@@ -5,6 +5,7 @@
 #include "base/dirlist.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "job/listing_read.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,8 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CRAWLERS_MAX 64u
 #define AHEAD_BYTES ((size_t)512 * 1024) /* a thread, of directories read and not yet passed on */
+#define AHEAD_BYTES_MAX (64 * AHEAD_BYTES)
 #define AHEAD_NODES_MAX 512u
 #define ADAPT_NS (100 * NS_PER_MS)
 #define WAIT_NS (50 * NS_PER_MS)
@@ -53,6 +54,12 @@ struct frame {
     bool pending;
 };
 
+/* A directory of a listing that is given once something in it is. */
+struct waiting {
+    struct crawl_item item;
+    bool given;
+};
+
 struct crawl {
     struct crawl_options options;
     struct dirlist_options list_options;
@@ -81,6 +88,12 @@ struct crawl {
     uint64_t root_dev;
     struct dirlist *names; /* files-from, instead of frames */
     struct buf last_name;  /* files-from: to drop doubles */
+
+    struct dirlist_entry ahead; /* listing: the next entry, when has_ahead */
+    bool has_ahead;
+    struct waiting *waiting; /* listing with a filter: the directories that lead here */
+    size_t waiting_count, waiting_cap;
+    struct buf waiting_name; /* of the one given last */
 };
 
 /* ---- nodes ---- */
@@ -140,7 +153,8 @@ static void open_list_insert_locked(struct crawl *crawl, struct node *node)
 /* Few threads, and the planner waits for none for long: a lot read ahead would only take memory. */
 static size_t ahead_limit_locked(const struct crawl *crawl)
 {
-    return crawl->thread_count * AHEAD_BYTES;
+    const size_t limit = crawl->thread_count * AHEAD_BYTES;
+    return limit < AHEAD_BYTES_MAX ? limit : AHEAD_BYTES_MAX;
 }
 
 static void node_free(struct crawl *crawl, struct node *node)
@@ -470,9 +484,14 @@ static void item_from_entry(const struct crawl *crawl, const struct dirlist_entr
 {
     *item = (struct crawl_item){ .kind = entry->kind,
                                  .sys = entry->sys,
+                                 .no_attr = (entry->mode & S_IFMT) == 0,
                                  .mode = entry->mode & 07777,
                                  .uid = entry->uid,
                                  .gid = entry->gid,
+                                 .nlink = entry->nlink,
+                                 .dev = entry->dev,
+                                 .ino = entry->ino,
+                                 .disk_bytes = entry->disk_bytes,
                                  .size_bytes = entry->kind == ENTRY_DIR ? 0 : entry->size_bytes,
                                  .mtime_ns = entry->mtime_ns };
     switch (entry->kind) {
@@ -487,7 +506,7 @@ static void item_from_entry(const struct crawl *crawl, const struct dirlist_entr
         if (crawl->options.links == LINKS_SKIP)
             item->reason = REASON_LINK_SKIPPED;
         else if (crawl->options.links == LINKS_FOLLOW)
-            item->reason = REASON_DANGLING;
+            item->reason = entry->sys == ELOOP ? REASON_LOOP : REASON_DANGLING;
         break;
     default:
         break;
@@ -781,6 +800,200 @@ static int read_list(struct crawl *crawl, struct err *err)
     return result < 0 ? -1 : dirlist_finish(crawl->names, err);
 }
 
+/* ---- a listing ---- */
+
+/* What a listing calls neither file nor directory, and is a directory all the same: the link that
+ * led back to one above. */
+static bool leads_back(const struct crawl *crawl, const struct crawl_item *item)
+{
+    if (item->kind != ENTRY_UNKNOWN || !crawl->list_options.follow_links)
+        return false;
+    SCOPED_FD int fd = path_open(crawl->options.sources->roots[0].dir_fd, item->name,
+                                 O_PATH | O_DIRECTORY | O_CLOEXEC, 0, true);
+    return fd >= 0;
+}
+
+/* Directories are few: they are looked at, as is what the listing has no word for. */
+static int add_found(struct crawl *crawl, struct source_dirs *dirs, const struct crawl_item *item,
+                     struct err *err)
+{
+    const bool is_dir = item->kind == ENTRY_DIR;
+    if (leads_back(crawl, item)) {
+        const struct dirlist_entry link = {
+            .name = item->name, .name_len = item->name_len, .kind = ENTRY_LINK, .sys = ELOOP
+        };
+        return dirlist_add_entry(crawl->names, &link, err);
+    }
+    if (item->kind == ENTRY_UNKNOWN || crawl->options.look_again || (is_dir && item->no_attr)) {
+        SCOPED(buf) struct buf name = { 0 };
+        buf_add(&name, item->name, item->name_len - is_dir);
+        return add_listed(crawl, dirs, name.data, err);
+    }
+    static const uint32_t types[] = { [ENTRY_FILE] = S_IFREG,
+                                      [ENTRY_DIR] = S_IFDIR,
+                                      [ENTRY_LINK] = S_IFLNK,
+                                      [ENTRY_SPECIAL] = S_IFCHR,
+                                      [ENTRY_UNREADABLE] = S_IFREG };
+    const uint32_t type = item->reason == REASON_FIFO     ? S_IFIFO
+                          : item->reason == REASON_SOCKET ? S_IFSOCK
+                                                          : types[item->kind];
+    const struct dirlist_entry entry = { .name = item->name,
+                                         .name_len = item->name_len - is_dir,
+                                         .kind = item->kind,
+                                         .sys = item->sys,
+                                         .mode = item->no_attr ? 0 : type | item->mode,
+                                         .uid = item->uid,
+                                         .gid = item->gid,
+                                         .nlink = item->nlink,
+                                         .size_bytes = item->size_bytes,
+                                         .disk_bytes = item->disk_bytes,
+                                         .mtime_ns = item->mtime_ns,
+                                         .ino = item->ino };
+    return dirlist_add_entry(crawl->names, &entry, err);
+}
+
+static int read_listing(struct crawl *crawl, struct err *err)
+{
+    const struct source_set *sources = crawl->options.sources;
+    if (sources->count != 1 || sources->roots[0].inner[0] != '\0')
+        return err_set(err, ERR_USAGE, "--from needs one source, a directory");
+    struct listing_reader *reader = NULL;
+    if (listing_reader_open(&reader, crawl->options.files_from, err) < 0)
+        return -1;
+    crawl->names = dirlist_new(&crawl->list_options);
+    struct source_dirs dirs;
+    source_dirs_init(&dirs, sources);
+    dirs.cache.root_fd = sources->roots[0].dir_fd;
+    struct crawl_item item;
+    int got;
+    while ((got = listing_reader_next(reader, &item, err)) == 1 &&
+           stop_check(crawl->stop, err) == 0)
+        if ((got = add_found(crawl, &dirs, &item, err)) < 0)
+            break;
+    source_dirs_done(&dirs);
+    listing_reader_close(reader);
+    return got != 0 ? -1 : dirlist_finish(crawl->names, err);
+}
+
+/* As dirlist_next(), and tells whether the entry is a directory without any entry behind it. */
+static int next_listed(struct crawl *crawl, struct dirlist_entry *ret_entry, bool *ret_empty,
+                       struct err *err)
+{
+    int got = 1;
+    if (crawl->has_ahead)
+        *ret_entry = crawl->ahead;
+    else
+        got = dirlist_next(crawl->names, ret_entry, err);
+    crawl->has_ahead = false;
+    if (got <= 0)
+        return got;
+    buf_clear(&crawl->name);
+    buf_add(&crawl->name, ret_entry->name, ret_entry->name_len);
+    *ret_empty = false;
+    if (ret_entry->kind != ENTRY_DIR)
+        return 1;
+    buf_add_char(&crawl->name, '/');
+    got = dirlist_next(crawl->names, &crawl->ahead, err);
+    if (got < 0)
+        return -1;
+    crawl->has_ahead = got == 1;
+    *ret_empty = got == 0 || crawl->ahead.name_len < crawl->name.len ||
+                 memcmp(crawl->ahead.name, crawl->name.data, crawl->name.len) != 0;
+    return 1;
+}
+
+static void wait_for_content(struct crawl *crawl, const struct crawl_item *item)
+{
+    if (crawl->waiting_count == crawl->waiting_cap) {
+        crawl->waiting_cap = crawl->waiting_cap == 0 ? 16 : crawl->waiting_cap * 2;
+        crawl->waiting = mem_resize(crawl->waiting, crawl->waiting_cap * sizeof *crawl->waiting);
+    }
+    crawl->waiting[crawl->waiting_count++] = (struct waiting){ .item = *item };
+}
+
+/* Forget the directories that do not lead to crawl->name. */
+static void drop_waiting(struct crawl *crawl, const char *before, size_t before_len)
+{
+    size_t same = 0;
+    while (same < before_len && same < crawl->name.len && before[same] == crawl->name.data[same])
+        same++;
+    while (crawl->waiting_count != 0 &&
+           crawl->waiting[crawl->waiting_count - 1].item.name_len > same)
+        crawl->waiting_count--;
+}
+
+static bool give_waiting(struct crawl *crawl, struct crawl_item *ret_item)
+{
+    for (size_t i = 0; i < crawl->waiting_count; i++) {
+        struct waiting *waiting = &crawl->waiting[i];
+        if (waiting->given)
+            continue;
+        waiting->given = true;
+        *ret_item = waiting->item;
+        buf_clear(&crawl->waiting_name);
+        buf_add(&crawl->waiting_name, crawl->name.data, ret_item->name_len);
+        ret_item->name = ret_item->key = crawl->waiting_name.data;
+        return true;
+    }
+    return false;
+}
+
+static bool listed_wanted(struct crawl *crawl, struct crawl_item *item)
+{
+    item->rule = NULL;
+    const struct filter *filter = crawl->options.filter;
+    if (filter == NULL)
+        return true;
+    /* An empty directory must pass itself, as in a tree that is crawled. */
+    if (filter_path(filter, item->name, item->name_len, &item->rule) &&
+        (item->kind != ENTRY_DIR || filter_file(filter, item->name, item->name_len, &item->rule)))
+        return true;
+    crawl->excluded++;
+    item->reason = REASON_EXCLUDED;
+    return false;
+}
+
+static int next_in_listing(struct crawl *crawl, struct crawl_item *ret_item, struct err *err)
+{
+    for (;;) {
+        if (crawl->giving && give_waiting(crawl, ret_item))
+            return 1;
+        crawl->giving = false;
+        if (crawl->holding) {
+            crawl->holding = false;
+            *ret_item = crawl->held;
+            return 1;
+        }
+        buf_clear(&crawl->last_name);
+        buf_add(&crawl->last_name, buf_text(&crawl->name), crawl->name.len);
+        struct dirlist_entry entry;
+        bool empty;
+        const int got = next_listed(crawl, &entry, &empty, err);
+        if (got <= 0)
+            return got;
+        if (crawl->last_name.len == crawl->name.len &&
+            memcmp(crawl->last_name.data, crawl->name.data, crawl->name.len) == 0)
+            continue; /* twice in it */
+        drop_waiting(crawl, buf_text(&crawl->last_name), crawl->last_name.len);
+        struct crawl_item item;
+        item_from_entry(crawl, &entry, &item);
+        item.empty = empty;
+        if (item.kind == ENTRY_LINK && item.reason == REASON_NONE &&
+            link_collides(crawl, "", crawl->name.data))
+            item.reason = REASON_COLLISION;
+        set_names(crawl, &item);
+        if (crawl->options.filter != NULL && item.kind == ENTRY_DIR && !empty) {
+            wait_for_content(crawl, &item);
+        } else if (listed_wanted(crawl, &item)) {
+            crawl->held = item;
+            crawl->holding = crawl->giving = true;
+        } else if (crawl->options.tell_excluded) {
+            *ret_item = item;
+            return 1;
+        }
+    }
+}
+
 /* ---- the whole ---- */
 
 /* The directory that holds the sources by their names, when it is not one source itself. */
@@ -839,13 +1052,17 @@ int crawl_open(struct crawl **ret_crawl, const struct crawl_options *options, st
     crawl->options = *options;
     crawl->stop = options->stop;
     crawl->list_options = (struct dirlist_options){ .follow_links = options->links == LINKS_FOLLOW,
-                                                    .suffix_links = options->links == LINKS_KEEP,
+                                                    .suffix_links = options->links == LINKS_KEEP &&
+                                                                    !options->dirs_first,
+                                                    .dirs_first = options->dirs_first,
                                                     .memory_bytes = options->list_memory_bytes,
                                                     .temp_dir = options->temp_dir };
     lock_init(&crawl->lock);
     cond_init(&crawl->changed);
     cond_init(&crawl->ready);
-    const int result = options->files_from != NULL ? read_list(crawl, err) : start_walk(crawl, err);
+    const int result = options->is_listing           ? read_listing(crawl, err)
+                       : options->files_from != NULL ? read_list(crawl, err)
+                                                     : start_walk(crawl, err);
     if (result < 0) {
         crawl_close(crawl);
         return -1;
@@ -859,8 +1076,9 @@ int crawl_next(struct crawl *crawl, struct crawl_item *ret_item, struct err *err
     for (;;) {
         if (stop_check(crawl->stop, err) < 0)
             return -1;
-        const int got = crawl->names != NULL ? next_in_list(crawl, ret_item, err)
-                                             : next_in_tree(crawl, ret_item, err);
+        const int got = crawl->options.is_listing ? next_in_listing(crawl, ret_item, err)
+                        : crawl->names != NULL    ? next_in_list(crawl, ret_item, err)
+                                                  : next_in_tree(crawl, ret_item, err);
         const char *after = crawl->options.start_after;
         if (got <= 0 || after == NULL || strcmp(ret_item->key, after) > 0)
             return got;
@@ -893,6 +1111,8 @@ void crawl_close(struct crawl *crawl)
     buf_done(&crawl->name);
     buf_done(&crawl->key);
     buf_done(&crawl->last_name);
+    buf_done(&crawl->waiting_name);
+    mem_release(crawl->waiting);
     lock_done(&crawl->lock);
     cond_done(&crawl->changed);
     cond_done(&crawl->ready);

@@ -85,6 +85,7 @@ struct result {
     uint32_t retries;
     uint64_t size_bytes; /* as moved */
     int64_t mtime_ns;    /* of the source as moved */
+    int64_t span_ns;     /* how long it took; not written with it, see JOURNAL_SLOW */
     struct record record;
     struct err *err; /* RESULT_FAILED, RESULT_SKIPPED: why; else NULL. On the heap, the result's */
 };

@@ -14,6 +14,10 @@
 
 enum job_direction { JOB_PUT, JOB_GET };
 
+#define JOB_BATCH_MIN_BYTES (UINT64_C(10) * 1000 * 1000 * 1000)
+#define JOB_BATCH_MAX_BYTES (UINT64_C(1000) * 1000 * 1000 * 1000)
+#define JOB_BATCH_OBJECTS 50000u
+
 /* All that a plan depends on; a run can only be continued with the same. */
 struct job_spec {
     enum job_direction direction;
@@ -27,9 +31,14 @@ struct job_spec {
     char *files_from;    /* absolute, "-" = standard input; NULL = none */
     char *list_crc;      /* CRC64NVME of what files_from holds, NULL: not a regular file */
     bool files_from_nul;
+    bool from_listing; /* files_from is a listing, of lade crawl */
     bool keep_name, one_file_system, checksum, immutable, overwrite, glob;
     enum link_mode links;
     uint32_t digests; /* set of digest_kind, beside CRC64NVME */
+    /* A batch ends with a directory once it has so many bytes, or entries; with any entry at the
+     * other limit of bytes, or at twice the entries (and SEGMENT_ENTRIES_MAX). */
+    uint64_t batch_min_bytes, batch_max_bytes;
+    uint32_t batch_objects;
     struct store_meta *meta;
     size_t meta_count;
     struct store_access access; /* the strings are the spec's */

@@ -61,7 +61,8 @@ int journal_create(struct journal *journal, int dir_fd, uint32_t process, struct
     gethostname(host, sizeof host - 1);
     buf_add_varint(&journal->pending, process);
     buf_add_varint(&journal->pending, (uint64_t)getpid());
-    buf_add_signed(&journal->pending, clock_now_ns());
+    journal->timed_ns = clock_now_ns();
+    buf_add_signed(&journal->pending, journal->timed_ns);
     buf_add_text(&journal->pending, host);
     frame_close(journal, frame);
     if (journal_flush(journal, true, err) < 0) {
@@ -132,6 +133,29 @@ void journal_add_intent(struct journal *journal, uint32_t segment, uint32_t firs
     frame_close(journal, frame);
 }
 
+void journal_add_time(struct journal *journal, int64_t now_ns)
+{
+    /* A clock that was set back is written at once too. */
+    const int64_t since_ns = now_ns - journal->timed_ns;
+    if (journal->pending.len == 0 || (since_ns >= 0 && since_ns < JOURNAL_TIME_NS))
+        return;
+    const size_t frame = frame_open(journal, JOURNAL_TIME);
+    buf_add_signed(&journal->pending, now_ns);
+    frame_close(journal, frame);
+    journal->timed_ns = now_ns;
+}
+
+void journal_add_slow(struct journal *journal, uint32_t segment, uint32_t ordinal, int64_t span_ns)
+{
+    if (span_ns < JOURNAL_SLOW_NS)
+        return;
+    const size_t frame = frame_open(journal, JOURNAL_SLOW);
+    buf_add_varint(&journal->pending, segment);
+    buf_add_varint(&journal->pending, ordinal);
+    buf_add_varint(&journal->pending, (uint64_t)(span_ns / NS_PER_MS));
+    frame_close(journal, frame);
+}
+
 int journal_flush(struct journal *journal, bool sync, struct err *err)
 {
     if (journal->pending.len != 0) {
@@ -189,12 +213,30 @@ static void parse_part(struct view *view, struct store_part *part)
     parse_text(view, part->etag, sizeof part->etag);
 }
 
+/* Who wrote it and when is only told, so a short one is taken too. */
+static void parse_start(struct view view, struct journal_record *record)
+{
+    (void)view_varint(&view); /* process, pid */
+    (void)view_varint(&view);
+    record->time_ns = view_signed(&view);
+    if (view.bad)
+        record->time_ns = 0;
+    else
+        parse_text(&view, record->host, sizeof record->host);
+}
+
 int journal_parse(const void *payload, size_t len, struct journal_record *ret_record)
 {
     struct view view = view_of(payload, len);
     *ret_record = (struct journal_record){ .kind = (enum journal_kind)view_u8(&view) };
-    if (ret_record->kind == JOURNAL_START)
+    if (ret_record->kind == JOURNAL_START) {
+        parse_start(view, ret_record);
         return view.bad ? -1 : 0;
+    }
+    if (ret_record->kind == JOURNAL_TIME) {
+        ret_record->time_ns = view_signed(&view);
+        return view.bad ? -1 : 0;
+    }
     const uint64_t segment = view_varint(&view);
     const uint64_t first = view_varint(&view);
     if (view.bad || segment == 0 || segment > UINT32_MAX || first > SEGMENT_ENTRIES_MAX)
@@ -220,6 +262,13 @@ int journal_parse(const void *payload, size_t len, struct journal_record *ret_re
         if (last > SEGMENT_ENTRIES_MAX)
             return -1;
         ret_record->last = (uint32_t)last;
+        break;
+    }
+    case JOURNAL_SLOW: {
+        const uint64_t span_ms = view_varint(&view);
+        if (span_ms > INT64_MAX / NS_PER_MS)
+            return -1;
+        ret_record->span_ns = (int64_t)span_ms * NS_PER_MS;
         break;
     }
     default:

@@ -10,15 +10,20 @@
 
 #define JOURNAL_RECORD_MAX ((size_t)16 * 1024 * 1024)
 
-enum journal_kind {                      /* written in journals */
-                    JOURNAL_START = 1,   /* the process: number, pid, host, time */
-                    JOURNAL_RESULTS = 2, /* results of one segment */
-                    JOURNAL_BEGIN = 3, /* a large object was begun: token and what the source was */
-                    JOURNAL_PART = 4,  /* one of its parts is stored */
-                    JOURNAL_DROP = 5,  /* it was given up and cleaned */
-                    JOURNAL_INTENT =
-                        6, /* entries that are about to be put; what a kill leaves has their tags */
+/* Written in journals. */
+enum journal_kind {
+    JOURNAL_START = 1,   /* the process: number, pid, host, time */
+    JOURNAL_RESULTS = 2, /* results of one segment */
+    JOURNAL_BEGIN = 3,   /* a large object was begun: token and what the source was */
+    JOURNAL_PART = 4,    /* one of its parts is stored */
+    JOURNAL_DROP = 5,    /* it was given up and cleaned */
+    JOURNAL_INTENT = 6,  /* entries that are about to be put; what a kill leaves has their tags */
+    JOURNAL_TIME = 7,    /* when it was that all before was written */
+    JOURNAL_SLOW = 8,    /* an entry whose result follows took JOURNAL_SLOW_NS or longer */
 };
+/* Times are written at most this often: a report needs no more. */
+#define JOURNAL_TIME_NS (INT64_C(1000) * 1000 * 1000)
+#define JOURNAL_SLOW_NS (INT64_C(1000) * 1000 * 1000)
 
 struct journal_upload { /* a large object under way */
     uint32_t segment, ordinal;
@@ -34,6 +39,7 @@ struct journal {
     uint32_t process;
     struct buf pending; /* framed records not yet written */
     uint64_t written_bytes;
+    int64_t timed_ns; /* of the last JOURNAL_TIME */
 };
 /* Create journal-NNNNNN.log for this process in the generation. */
 CHECKED int journal_create(struct journal *journal, int dir_fd, uint32_t process, struct err *err);
@@ -44,18 +50,25 @@ void journal_add_part(struct journal *journal, uint32_t segment, uint32_t ordina
                       const struct store_part *part);
 void journal_add_drop(struct journal *journal, uint32_t segment, uint32_t ordinal);
 void journal_add_intent(struct journal *journal, uint32_t segment, uint32_t first, uint32_t last);
+/* Before a flush: note the time, when something is pending and the last note is old enough. */
+void journal_add_time(struct journal *journal, int64_t now_ns);
+/* Before its result: an entry that took span_ns, unless that was quick. */
+void journal_add_slow(struct journal *journal, uint32_t segment, uint32_t ordinal, int64_t span_ns);
 /* Write what is pending; sync: and make it durable. */
 CHECKED int journal_flush(struct journal *journal, bool sync, struct err *err);
 void journal_done(struct journal *journal);
 
 struct journal_record {
     enum journal_kind kind;
-    uint32_t segment;
+    uint32_t segment; /* 0: START, TIME */
     uint32_t first,
         last; /* INTENT: ordinals; RESULTS: first is their count; else first is the ordinal */
     struct view results;          /* RESULTS */
     struct journal_upload upload; /* BEGIN */
     struct store_part part;       /* PART */
+    int64_t time_ns;              /* START, TIME */
+    int64_t span_ns;              /* SLOW */
+    char host[64];                /* START */
 };
 struct journal_reader {
     int fd;

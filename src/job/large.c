@@ -69,6 +69,7 @@ static void report(struct worker *worker, struct large *large, struct result *re
     struct run *run = worker->run;
     result->ordinal = large->entry.ordinal;
     result->retries = large->retries;
+    result->span_ns = clock_monotonic_ns() - large->begun_ns;
     if (result->status == RESULT_FAILED && !large->is_again)
         notes_add(&run->notes, RESULT_FAILED, large->name, result->err);
     worker_report_one(worker, large->segment, result);
@@ -330,6 +331,7 @@ void large_begin(struct worker *worker, struct work *work)
     large->segment = work->segment;
     large->is_again = work->is_again;
     large->entry = work->entries[0];
+    large->begun_ns = clock_monotonic_ns();
     large->name = mem_string(large->entry.name);
     large->entry.name = large->name;
     large->file.fd = large->fd = -1;

@@ -107,6 +107,7 @@ static int take_batch(struct ledger *ledger, struct ledger_batch *batch, struct 
         struct result *result = &batch->results[i];
         const size_t start = ledger->scratch.len;
         result_encode(&ledger->scratch, result);
+        journal_add_slow(&ledger->journal, batch->segment, result->ordinal, result->span_ns);
         ledger_enter(ledger, segment, result);
         segment->at[result->ordinal] = (uint32_t)segment->encoded.len;
         buf_add(&segment->encoded, ledger->scratch.data + start, ledger->scratch.len - start);
@@ -147,6 +148,7 @@ static int take_message(struct ledger *ledger, struct message *message, struct e
 
 static int flush(struct ledger *ledger, bool sync, struct err *err)
 {
+    journal_add_time(&ledger->journal, clock_now_ns());
     if (journal_flush(&ledger->journal, sync, err) < 0)
         return -1;
     if (sync) {

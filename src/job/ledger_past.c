@@ -55,7 +55,7 @@ static void forget_upload(struct ledger_segment *segment, uint32_t ordinal)
 static void take_record(struct ledger *ledger, uint32_t process,
                         const struct journal_record *record)
 {
-    if (record->kind == JOURNAL_START || ledger_is_sealed(ledger, record->segment))
+    if (record->segment == 0 || ledger_is_sealed(ledger, record->segment))
         return;
     struct ledger_segment *segment = ledger_find_or_add(ledger, record->segment);
     if (record->kind == JOURNAL_RESULTS) {

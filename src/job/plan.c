@@ -7,12 +7,8 @@
 
 #include <sys/stat.h>
 
-/* A batch ends where the directory changes once it has this much, and in any case at the second
- * limit. The first batches are small, so that the transfer starts soon after the crawl. */
+/* The first batches are small, so that the transfer starts soon after the crawl. */
 #define BATCH_FIRST_ENTRIES 1000u
-#define BATCH_ENTRIES 50000u
-#define BATCH_BYTES (UINT64_C(10) * 1000 * 1000 * 1000)
-#define BATCH_BYTES_MAX (UINT64_C(1000) * 1000 * 1000 * 1000)
 #define TELL_EVERY 1024u
 
 struct planner {
@@ -147,6 +143,13 @@ static enum plan_action decide(const struct planner *planner, const struct strea
         if (!from->has_attr)
             entry->mtime_ns = record->mtime_ns; /* for the next generation */
         return unchanged_or_compare(planner, record->record.racy, from->kind);
+    }
+    /* A listing that tells no time: only the content is left. */
+    if (planner->options->spec->direction == JOB_PUT && !from->has_attr && record != NULL &&
+        as_recorded(there, record) && from->size_bytes == record->size_bytes) {
+        entry->record = record->record;
+        entry->mtime_ns = record->mtime_ns;
+        return PLAN_COMPARE;
     }
     if (is_told && may_be_same && same_attr(from, there))
         return unchanged_or_compare(planner, false, from->kind);
@@ -288,6 +291,7 @@ static int open_streams(struct planner *planner, const struct job *job, uint32_t
                                          .start_after = after,
                                          .files_from = spec->files_from,
                                          .files_from_nul = spec->files_from_nul,
+                                         .is_listing = spec->from_listing,
                                          .tell_excluded = options->verbose &&
                                                           planner->out != NULL && !planner->json,
                                          .stop = options->stop };
@@ -320,14 +324,17 @@ static bool batch_ends(const struct planner *planner, const char *key)
      * behind the last key of a segment must not lose the second. */
     if (sum->entries < SEGMENT_ENTRIES_MAX && strcmp(key, last) == 0)
         return false;
-    if (sum->entries >= SEGMENT_ENTRIES_MAX - 1 || sum->objects_bytes >= BATCH_BYTES_MAX)
+    const struct job_spec *spec = planner->options->spec;
+    if (sum->entries >= SEGMENT_ENTRIES_MAX - 1 ||
+        sum->entries >= 2 * (uint64_t)spec->batch_objects ||
+        sum->objects_bytes >= spec->batch_max_bytes)
         return true;
     uint64_t enough = BATCH_FIRST_ENTRIES;
-    for (uint32_t i = 1; i < planner->writer.number && enough < BATCH_ENTRIES; i++)
+    for (uint32_t i = 1; i < planner->writer.number && enough < spec->batch_objects; i++)
         enough *= 4;
-    if (enough > BATCH_ENTRIES)
-        enough = BATCH_ENTRIES;
-    if (sum->entries < enough && sum->objects_bytes < BATCH_BYTES)
+    if (enough > spec->batch_objects)
+        enough = spec->batch_objects;
+    if (sum->entries < enough && sum->objects_bytes < spec->batch_min_bytes)
         return false;
     const size_t last_dir = directory_len(last, planner->last_key.len);
     return directory_len(key, strlen(key)) != last_dir || strncmp(key, last, last_dir) != 0;

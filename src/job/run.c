@@ -13,7 +13,6 @@
 
 #define WORKERS_MAX 1024u
 #define FOLLOW_NS (200 * NS_PER_MS) /* how often the lead is looked at by who works beside it */
-#define LARGE_MIN_BYTES ((uint64_t)16 * 1024 * 1024) /* smaller objects are not worth cutting */
 
 /* ---- opening the two ends ---- */
 
@@ -40,12 +39,7 @@ static int open_put(struct run *run, struct err *err)
                                            .access = spec->access };
     if (store_open_location(&run->store, spec->dest, &opening, err) < 0)
         return -1;
-    const struct store_limits *limits = &run->store->limits;
-    run->large_bytes = limits->min_part_bytes == 0 ? UINT64_MAX : 2 * limits->part_bytes;
-    if (run->large_bytes < LARGE_MIN_BYTES)
-        run->large_bytes = LARGE_MIN_BYTES;
-    if (run->large_bytes > limits->max_put_bytes && limits->min_part_bytes != 0)
-        run->large_bytes = limits->max_put_bytes;
+    run->large_bytes = store_large_bytes(&run->store->limits);
     return 0;
 }
 
@@ -70,8 +64,7 @@ static int open_get(struct run *run, struct err *err)
         if (!run->objects.roots[i].store->limits.keeps_data)
             return err_set(err, ERR_USAGE, "nothing can be fetched from '%s'",
                            run->objects.roots[i].location);
-    const uint64_t part_bytes = run->objects.roots[0].store->limits.part_bytes;
-    run->large_bytes = 2 * part_bytes > LARGE_MIN_BYTES ? 2 * part_bytes : LARGE_MIN_BYTES;
+    run->large_bytes = store_large_bytes(&run->objects.roots[0].store->limits);
     return 0;
 }
 

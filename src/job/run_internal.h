@@ -49,7 +49,8 @@ struct large {
     uint32_t part_count, next_part, parts_left;
     uint32_t in_flight;
     uint32_t attempts;
-    bool is_again; /* see struct work */
+    int64_t begun_ns; /* by this process */
+    bool is_again;    /* see struct work */
     atomic_uint retries;
     bool resumed;   /* the temporary file has parts of an earlier process */
     struct err err; /* the first failure: no more parts are handed out */

@@ -89,6 +89,10 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
                spec->immutable);
     buf_printf(out, "overwrite=%d\nglob=%d\nlinks=%d\ndigests=%u\n", spec->overwrite, spec->glob,
                (int)spec->links, spec->digests);
+    buf_printf(out, "batch-min-bytes=%" PRIu64 "\nbatch-max-bytes=%" PRIu64 "\nbatch-objects=%u\n",
+               spec->batch_min_bytes, spec->batch_max_bytes, spec->batch_objects);
+    if (spec->from_listing)
+        buf_add_text(out, "listing=1\n");
     struct store_access access = spec->access;
     const char **fields[ACCESS_COUNT];
     access_fields(&access, fields);
@@ -105,12 +109,22 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
     const unsigned long number = strtoul(value, NULL, 10);
     const struct {
         const char *key;
+        uint64_t *field;
+    } sizes[] = { { "batch-min-bytes", &spec->batch_min_bytes },
+                  { "batch-max-bytes", &spec->batch_max_bytes } };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (strcmp(key, sizes[i].key) == 0) {
+            *sizes[i].field = number;
+            return 0;
+        }
+    const struct {
+        const char *key;
         bool *flag;
     } flags[] = {
         { "null", &spec->files_from_nul }, { "keep-name", &spec->keep_name },
         { "checksum", &spec->checksum },   { "one-file-system", &spec->one_file_system },
         { "immutable", &spec->immutable }, { "overwrite", &spec->overwrite },
-        { "glob", &spec->glob },
+        { "glob", &spec->glob },           { "listing", &spec->from_listing },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(key, flags[i].key) == 0) {
@@ -119,6 +133,8 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         }
     if (strcmp(key, "digests") == 0)
         spec->digests = (uint32_t)number;
+    else if (strcmp(key, "batch-objects") == 0)
+        spec->batch_objects = (uint32_t)number;
     else if (strcmp(key, "links") == 0 && number <= LINKS_SKIP)
         spec->links = (enum link_mode)number;
     else
@@ -212,7 +228,9 @@ static int parse_line(struct job_spec *spec, const char *text, size_t len)
 
 int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len, struct err *err)
 {
-    struct job_spec spec = { 0 };
+    struct job_spec spec = { .batch_min_bytes = JOB_BATCH_MIN_BYTES,
+                             .batch_max_bytes = JOB_BATCH_MAX_BYTES,
+                             .batch_objects = JOB_BATCH_OBJECTS };
     const char *end = text + len;
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
@@ -329,6 +347,7 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "--files-from", same_text(a->files_from, b->files_from) },
         { "the list of --files-from", same_list(a, b) },
         { "--null", a->files_from_nul == b->files_from_nul },
+        { "--from", a->from_listing == b->from_listing },
         { "--keep-name", a->keep_name == b->keep_name },
         { "--one-file-system", a->one_file_system == b->one_file_system },
         { "--checksum", a->checksum == b->checksum },
@@ -337,6 +356,9 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "--glob", a->glob == b->glob },
         { "--links", a->links == b->links },
         { "--digest", a->digests == b->digests },
+        { "--batch-bytes",
+          a->batch_min_bytes == b->batch_min_bytes && a->batch_max_bytes == b->batch_max_bytes },
+        { "--batch-objects", a->batch_objects == b->batch_objects },
         { "--metadata", same_meta(a, b) },
         { "--endpoint-url", same_text(a->access.endpoint_url, b->access.endpoint_url) },
         { "--profile", same_text(a->access.profile, b->access.profile) },

@@ -95,7 +95,7 @@ static int next_crawled(struct stream *stream, struct stream_item *ret_item, str
                                       .gid = item.gid,
                                       .size_bytes = item.size_bytes,
                                       .mtime_ns = item.mtime_ns,
-                                      .has_attr = true,
+                                      .has_attr = !item.no_attr,
                                       .etag = "" };
     return 1;
 }

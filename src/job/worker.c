@@ -291,7 +291,9 @@ void worker_do_entries(struct worker *worker, struct work *work)
     struct ledger_batch *batch = ledger_batch_new(work->segment, work->count);
     struct pending *pending = mem_alloc(work->count * sizeof *pending);
     for (uint32_t i = 0; i < work->count && !stop_raised(run->stop); i++) {
+        const int64_t start_ns = clock_monotonic_ns();
         do_entry(worker, work->segment, &work->entries[i], &batch->results[i], &pending[i]);
+        batch->results[i].span_ns = clock_monotonic_ns() - start_ns;
         worker_answered(worker, false);
         if (permit_yield(&run->permit, run->stop, &err) < 0)
             break;

@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 
+#define LARGE_MIN_BYTES ((uint64_t)16 * 1024 * 1024) /* smaller objects are not worth cutting */
 #define LEAST_PART_BYTES (UINT64_C(8) * 1024 * 1024)
 #define PATIENT_TRIES 6
 #define PATIENT_FIRST_NS (200 * NS_PER_MS)
@@ -116,4 +117,14 @@ int store_head_patiently(struct store *store, const char *key, const struct stop
         if (store_wait_patiently(tries, stop, err) < 0)
             return -1;
     return 0;
+}
+
+uint64_t store_large_bytes(const struct store_limits *limits)
+{
+    if (limits->min_part_bytes == 0)
+        return UINT64_MAX;
+    uint64_t bytes = 2 * limits->part_bytes;
+    if (bytes < LARGE_MIN_BYTES)
+        bytes = LARGE_MIN_BYTES;
+    return bytes < limits->max_put_bytes ? bytes : limits->max_put_bytes;
 }

@@ -241,3 +241,5 @@ const struct store_driver *const *store_drivers(void);
 /* max(8 MiB, size / 9,000, the store's minimum), or the store's preferred size when that is larger.
  */
 uint64_t store_part_bytes(const struct store_limits *limits, uint64_t size_bytes);
+/* From this size on an object goes in parts; UINT64_MAX: never. */
+uint64_t store_large_bytes(const struct store_limits *limits);

@@ -149,3 +149,30 @@ void event_error(struct buf *out, int64_t time_ns, const struct err *err)
     add_error(&json, err);
     end(&json);
 }
+
+void event_detached(struct buf *out, int64_t time_ns, const char *job, int64_t pid)
+{
+    struct json json = begin(out, "detached", time_ns);
+    json_bytes(&json, "job", job, strlen(job));
+    json_i64(&json, "pid", pid);
+    end(&json);
+}
+
+void event_estimate(struct buf *out, int64_t time_ns, const struct event_estimate *estimate)
+{
+    struct json json = begin(out, "estimate", time_ns);
+    json_u64(&json, "objects", estimate->objects);
+    json_u64(&json, "bytes", estimate->bytes);
+    json_u64(&json, "requests", estimate->requests);
+    json_u64(&json, "looks", estimate->looks);
+    json_u64(&json, "largest_bytes", estimate->largest_bytes);
+    add_seconds(&json, "time_s", estimate->span_ns != 0 ? estimate->span_ns : -1);
+    json_text(&json, "currency", estimate->currency);
+    if (estimate->currency != NULL) {
+        json_double(&json, "price_once", estimate->price_once);
+        json_double(&json, "price_month", estimate->price_month);
+    }
+    json_bool(&json, "exceeds_quota", estimate->exceeds_quota);
+    json_bool(&json, "exceeds_bucket", estimate->exceeds_bucket);
+    end(&json);
+}

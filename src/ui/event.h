@@ -8,6 +8,7 @@
 #include "job/result.h"
 #include "job/snapshot.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,3 +25,16 @@ void event_batch(struct buf *out, int64_t time_ns, uint32_t number, const struct
 void event_summary(struct buf *out, int64_t time_ns, const struct snapshot *snap, int exit_status);
 /* "error": what ended the run. */
 void event_error(struct buf *out, int64_t time_ns, const struct err *err);
+/* "detached": the run goes on in the background. */
+void event_detached(struct buf *out, int64_t time_ns, const char *job, int64_t pid);
+
+/* What a plan will take. */
+struct event_estimate {
+    uint64_t objects, bytes, requests, looks, largest_bytes;
+    int64_t span_ns;      /* 0: no rate was given */
+    const char *currency; /* NULL: no prices were given */
+    double price_once, price_month;
+    bool exceeds_quota, exceeds_bucket;
+};
+/* "estimate": behind "plan", by lade plan. */
+void event_estimate(struct buf *out, int64_t time_ns, const struct event_estimate *estimate);

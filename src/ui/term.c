@@ -1,6 +1,7 @@
 #include "ui/term.h"
 
 #include "base/ban.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -56,10 +57,29 @@ void term_init(struct term *term, int fd, enum term_progress progress, int64_t l
         term->interval_ns = TERM_FRAME_NS;
 }
 
+/* The time in front of each line of the frame. */
+static void add_stamps(struct term *term)
+{
+    char now[CLOCK_TEXT_MAX];
+    struct buf stamped = { 0 };
+    clock_text_local(clock_now_ns(), now);
+    for (const char *line = buf_text(&term->frame); *line != '\0';) {
+        const char *end = strchrnul(line, '\n');
+        end += *end != '\0';
+        buf_printf(&stamped, "%s ", now);
+        buf_add(&stamped, line, (size_t)(end - line));
+        line = end;
+    }
+    buf_done(&term->frame);
+    term->frame = stamped;
+}
+
 /* Write the frame; a terminal that is gone must not stop a transfer. */
 static void flush(struct term *term)
 {
     struct err err = { 0 };
+    if (term->stamped)
+        add_stamps(term);
     const int done = file_write_all(term->fd, term->frame.data, term->frame.len, &err);
     (void)done;
     buf_clear(&term->frame);

@@ -30,6 +30,7 @@ enum term_progress {
 struct term {
     int fd;
     bool drawing; /* a block, not lines */
+    bool stamped; /* lines have the local time in front; the owner's, after term_init() */
     struct status_style style;
     enum term_progress progress;
     int64_t interval_ns; /* between two frames, or two lines */

@@ -10,6 +10,7 @@
 #include "job/claim.h"
 #include "job/job.h"
 #include "job/journal.h"
+#include "job/outcome.h"
 #include "store/s3/s3_facts.h"
 #include "store/store.h"
 
@@ -234,6 +235,8 @@ static void test_journal(void **state)
     journal_add_part(&journal, 1, 2, &part);
     journal_add_drop(&journal, 1, 2);
     journal_add_intent(&journal, 1, 0, 255);
+    journal_add_slow(&journal, 1, 2, 1500 * NS_PER_MS);
+    journal_add_time(&journal, NS_PER_S);
     expect_hex("journal records", journal.pending.data, journal.pending.len);
     journal_done(&journal);
 
@@ -246,6 +249,27 @@ static void test_journal(void **state)
     read_hex("journal head", &want);
     assert_true(bytes.len > want.len);
     assert_memory_equal(bytes.data, want.data, want.len);
+}
+
+static void test_outcome(void **state)
+{
+    (void)state;
+    const struct job job = { .dir_fd = scratch.fd };
+    struct outcome outcome;
+    struct err err = { 0 };
+    SCOPED(buf) struct buf example = { 0 };
+    SCOPED(buf) struct buf ours = { 0 };
+    read_example("outcome", &example);
+    scratch_write(&scratch, "outcome", example.data, example.len);
+    assert_int_equal(outcome_read(&outcome, &job, &err), 0);
+    assert_int_equal(outcome.pid, 4711);
+    assert_string_equal(outcome.host, "node1");
+    assert_true(outcome.ended_ns - outcome.started_ns == 60 * NS_PER_S);
+    assert_int_equal(outcome.exit_status, 1);
+    assert_string_equal(outcome.text, "some entries failed");
+    assert_int_equal(outcome_write(&outcome, &job, &err), 0);
+    scratch_read(&scratch, "outcome", &ours);
+    assert_string_equal(ours.data, example.data);
 }
 
 /* The keys of its lines, in order. */
@@ -388,15 +412,11 @@ int main(int argc, char **argv)
     }
     doc_path = argv[1];
     const struct CMUnitTest tests[] = {
-        CASE(test_job_file),
-        CASE(test_generation),
-        CASE(test_segment),
-        CASE(test_results),
-        CASE(test_journal),
-        CASE(test_claim),
-        CASE(test_extended_attributes),
-        CASE(test_temporary_names),
-        CASE(test_facts),
+        CASE(test_job_file),        CASE(test_generation),
+        CASE(test_segment),         CASE(test_results),
+        CASE(test_journal),         CASE(test_claim),
+        CASE(test_outcome),         CASE(test_extended_attributes),
+        CASE(test_temporary_names), CASE(test_facts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

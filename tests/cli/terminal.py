@@ -192,5 +192,23 @@ def every_verb_works_on_a_terminal(it):
               "\x1b[?25h" in terminal.shown.decode(errors="replace"), f"{args}: the cursor stays hidden", text)
 
 
+@case
+def attach_draws_what_another_process_does(it):
+    source(it)
+    it.lade("put", "--detach", "--job", "job", "--bwlimit", "500K", "src", "file:store")
+    attached = Terminal(it, "attach", "job")
+    attached.wait_for(r"\d+%  =* *|\d+%.*[KM]iB / ")
+    attached.wait_for(r"objects .*s")
+    watched = Terminal(it, "status", "--watch", "job")
+    watched.wait_for(r"[KM]iB / ")
+    os.kill(watched.process.pid, signal.SIGINT)
+    text = watched.end()
+    check("state      running" in text, "interrupted, it does not tell the status", text[-500:])
+    text = attached.end()
+    check(b"\x1b[" in attached.shown, "nothing was drawn")
+    check(re.search(r"stored +4[0-9] objects", text) and "ended" in text, "no summary", text[-800:])
+    same_trees(it / "store", it / "src")
+
+
 if __name__ == "__main__":
     main()

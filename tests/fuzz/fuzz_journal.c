@@ -25,9 +25,10 @@ static void add_frame(struct buf *out, const void *payload, size_t len)
 
 static void check_record(const struct journal_record *record)
 {
-    if (record->kind == JOURNAL_START)
+    require(strlen(record->host) < sizeof record->host && record->span_ns >= 0);
+    if (record->kind == JOURNAL_START || record->kind == JOURNAL_TIME)
         return;
-    require(record->kind > 0 && record->kind <= JOURNAL_INTENT);
+    require(record->kind > 0 && record->kind <= JOURNAL_SLOW);
     require(record->segment != 0 && record->first <= SEGMENT_ENTRIES_MAX);
     require(record->last <= SEGMENT_ENTRIES_MAX);
     require(strlen(record->upload.token) < STORE_TOKEN_MAX);

@@ -16,9 +16,14 @@ void recorded_job(struct job *job, const char *path, const char *source, const c
     struct err err = { 0 };
     char *from = mem_string(source);
     char *to = mem_string(dest);
-    const struct job_spec spec = {
-        .direction = JOB_PUT, .sources = &from, .source_count = 1, .dest = to, .filter = ""
-    };
+    const struct job_spec spec = { .direction = JOB_PUT,
+                                   .sources = &from,
+                                   .source_count = 1,
+                                   .dest = to,
+                                   .filter = "",
+                                   .batch_min_bytes = JOB_BATCH_MIN_BYTES,
+                                   .batch_max_bytes = JOB_BATCH_MAX_BYTES,
+                                   .batch_objects = JOB_BATCH_OBJECTS };
     assert_int_equal(job_create(job, path, &spec, &err), 0);
     mem_release(from);
     mem_release(to);
@@ -56,7 +61,9 @@ static void seal_results(int dir_fd, uint32_t number, const struct recorded *ent
         result_sum_add(&sum, result.status, result.size_bytes, 0);
         written++;
     }
-    assert_int_equal(result_file_seal(dir_fd, number, &bytes, written, &sum, &(struct result_rest){ .tries = 1 }, &err), 0);
+    assert_int_equal(result_file_seal(dir_fd, number, &bytes, written, &sum,
+                                      &(struct result_rest){ .tries = 1 }, &err),
+                     0);
 }
 
 void recorded_segment(const struct generation *generation, uint32_t number,

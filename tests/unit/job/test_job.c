@@ -87,6 +87,9 @@ static void expect_same_spec(const struct job_spec *got, const struct job_spec *
     assert_int_equal(got->checksum, want->checksum);
     assert_int_equal(got->links, want->links);
     assert_int_equal(got->digests, want->digests);
+    assert_int_equal(got->batch_min_bytes, want->batch_min_bytes);
+    assert_int_equal(got->batch_max_bytes, want->batch_max_bytes);
+    assert_int_equal(got->batch_objects, want->batch_objects);
     assert_int_equal(got->meta_count, want->meta_count);
     for (size_t i = 0; i < want->meta_count; i++) {
         assert_string_equal(got->meta[i].name, want->meta[i].name);

@@ -1,6 +1,7 @@
 #include "job/journal.h"
 
 #include "../scratch.h"
+#include "base/clock.h"
 #include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
@@ -15,7 +16,8 @@
 
 #define PROCESS 7u
 #define NAME "journal-000007.log"
-#define RECORDS 6u /* with the START */
+#define RECORDS 8u              /* with the START */
+#define LAST_NS (INT64_MAX - 1) /* a time */
 
 static struct scratch scratch;
 
@@ -66,6 +68,11 @@ static void write_all_kinds(void)
     assert_int_equal(journal_flush(&journal, false, &err), 0);
     journal_add_drop(&journal, 3, 65535);
     journal_add_intent(&journal, UINT32_MAX, 100, 200);
+    journal_add_slow(&journal, 3, 65535, 2500 * NS_PER_MS);
+    journal_add_slow(&journal, 3, 65535, JOURNAL_SLOW_NS - 1);
+    journal_add_time(&journal, journal.timed_ns + JOURNAL_TIME_NS - 1);
+    journal_add_time(&journal, LAST_NS);
+    journal_add_time(&journal, LAST_NS + 1);
     assert_int_equal(journal_flush(&journal, true, &err), 0);
     journal_done(&journal);
     journal_done(&journal);
@@ -107,9 +114,10 @@ static void expect_part(const struct journal_record *record)
 /* The record that write_all_kinds() wrote at that place. */
 static void expect_record(unsigned at, const struct journal_record *record)
 {
-    static const enum journal_kind kinds[RECORDS] = {
-        JOURNAL_START, JOURNAL_RESULTS, JOURNAL_BEGIN, JOURNAL_PART, JOURNAL_DROP, JOURNAL_INTENT
-    };
+    static const enum journal_kind kinds[RECORDS] = { JOURNAL_START, JOURNAL_RESULTS,
+                                                      JOURNAL_BEGIN, JOURNAL_PART,
+                                                      JOURNAL_DROP,  JOURNAL_INTENT,
+                                                      JOURNAL_SLOW,  JOURNAL_TIME };
     assert_true(at < RECORDS);
     assert_int_equal(record->kind, kinds[at]);
     if (record->kind == JOURNAL_RESULTS)
@@ -118,7 +126,14 @@ static void expect_record(unsigned at, const struct journal_record *record)
         expect_begin(record);
     if (record->kind == JOURNAL_PART)
         expect_part(record);
-    if (record->kind == JOURNAL_DROP || record->kind == JOURNAL_PART) {
+    if (record->kind == JOURNAL_START)
+        assert_true(record->time_ns > 0);
+    if (record->kind == JOURNAL_TIME)
+        assert_true(record->time_ns == LAST_NS);
+    if (record->kind == JOURNAL_SLOW)
+        assert_true(record->span_ns == 2500 * NS_PER_MS);
+    if (record->kind == JOURNAL_DROP || record->kind == JOURNAL_PART ||
+        record->kind == JOURNAL_SLOW) {
         assert_int_equal(record->segment, 3);
         assert_int_equal(record->first, 65535);
     }

@@ -152,9 +152,34 @@ static void test_a_narrower_window_has_folded_the_block(void **state)
     assert_non_null(strstr(buf_text(&out), "\r\033[4A 50%\033[K\r\n5 / 10 objects\033[K\r\n"));
 }
 
+static void test_a_log_has_the_time_in_each_line(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct term term;
+    term_init(&term, ends[1], TERM_AUTO, 0);
+    term.stamped = true;
+    const struct snapshot snap = some_snapshot();
+    term_log(&term, "one");
+    term_summary(&term, &snap);
+    term_done(&term);
+    close(ends[1]);
+    SCOPED(buf) struct buf out = { 0 };
+    read_all(ends[0], &out);
+    close(ends[0]);
+    unsigned lines = 0;
+    for (const char *line = out.data; *line != '\0'; line = strchr(line, '\n') + 1) {
+        assert_true(line[4] == '-' && line[13] == ':' && line[19] == ' ' && line[20] != ' ');
+        lines++;
+    }
+    assert_int_equal(lines, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_log_has_the_time_in_each_line),
         cmocka_unit_test(test_without_a_terminal_there_is_a_line_now_and_then),
         cmocka_unit_test(test_no_progress_means_none),
         cmocka_unit_test(test_on_a_terminal_the_block_stays_below_the_log),
