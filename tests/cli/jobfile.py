@@ -1,4 +1,5 @@
 """Job files: what is moved, where to and how, in one INI file."""
+import json
 import os
 import pathlib
 import shutil
@@ -248,6 +249,19 @@ def the_makefile_of_desi_uploads(it):
     equal(len(keys(it / "store")), 3000 + len(WHOLE), "number of keys")
     make(it, "check", words[1])
     check("mirror.ini" not in make(it, *words), "more is told than lade tells")
+
+
+@case
+def the_makefile_of_desi_lists_and_batches(it):
+    source(it)
+    words = [f"bucket=file:{it.path}/store"]
+    make(it, *words, "find.json")
+    make(it, *words, "batch.json")
+    check(b"spectro" in read(it / "find.json"), "find.json lacks names", read(it / "find.json"))
+    equal(json.loads(read(it / "batch.json"))["completed"], [], "what is done")
+    os.remove(it / "batch.json")
+    make(it, *words, f"subdir={it.path}/public/edr/vac", "batch.json")
+    equal(json.loads(read(it / "batch.json"))["queued"], [f"{it.path}/public/edr/vac"], "batches")
 
 
 # ---- the fallback root ----
