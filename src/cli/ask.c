@@ -173,6 +173,8 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
         .storage_class = copy_of(settings->access.storage_class),
         .acl = copy_of(settings->access.acl),
     };
+    if (settings->fallback_root != NULL)
+        spec->fallback_root = path_absolute(settings->fallback_root);
 }
 
 /* "10GB..1TB", "..1TB", "10GB..", "100GB" (about so much). */
@@ -254,20 +256,50 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
     if (spec->files_from != NULL)
         spec->list_crc = job_list_crc(spec->files_from);
     struct stat st;
-    if (spec->source_count == 1 && lstat(spec->sources[0], &st) == 0 &&
+    if (spec->base == NULL && spec->source_count == 1 && lstat(spec->sources[0], &st) == 0 &&
         !is_directory(spec->sources[0]) && name_single_file(spec, dest, err) < 0)
         return -1;
+    if (spec->one_name != NULL && spec->fallback_root != NULL)
+        return err_set(err, ERR_USAGE, "--fallback-root does not go with a new name for one file");
     if (take_batches(spec, settings, err) < 0 || take_meta(spec, settings, err) < 0 ||
         ask_filter_text(spec, settings, err) < 0)
         return -1;
     return check_not_inside(spec, err);
 }
 
+/* What a job file says takes the place of operands. */
+static int fill_placed(struct job_spec *spec, const struct settings *settings, struct err *err)
+{
+    const struct setting_place *place = &settings->place;
+    const size_t count = place->sources.count + 1;
+    if (settings->keep_name)
+        return err_set(err, ERR_USAGE,
+                       "--keep-name does not go with a job file: names are those "
+                       "below root");
+    if ((settings->files_from != NULL || settings->from != NULL) &&
+        (count != 2 || strcmp(place->sources.items[0], place->base) != 0)) {
+        err_set(err, ERR_USAGE,
+                "a list of files has paths below root, and the job file selects "
+                "some of them already");
+        return err_hint(err, "leave out release, subdir and common");
+    }
+    spec->base = mem_string(place->base);
+    char **operands = mem_alloc(count * sizeof *operands);
+    for (size_t i = 0; i < count; i++)
+        operands[i] = mem_string(i + 1 < count ? place->sources.items[i] : place->target);
+    const int result = fill_put(spec, settings, operands, count, err);
+    for (size_t i = 0; i < count; i++)
+        mem_release(operands[i]);
+    mem_release(operands);
+    return result;
+}
+
 int ask_put(struct job_spec *ret_spec, const struct settings *settings, char **operands,
             size_t count, struct err *err)
 {
     *ret_spec = (struct job_spec){ .direction = JOB_PUT };
-    if (fill_put(ret_spec, settings, operands, count, err) == 0)
+    if ((settings->place.base != NULL ? fill_placed(ret_spec, settings, err)
+                                      : fill_put(ret_spec, settings, operands, count, err)) == 0)
         return 0;
     job_spec_done(ret_spec);
     return -1;

@@ -186,13 +186,13 @@ static int check_spec(const struct settings *settings, const struct job_spec *sp
     return status;
 }
 
-/* SRC DEST: the record of the job that put it, if there is one, is of use. */
+/* SRC DEST, or what a job file says: the record of the job that put it, if there is one, is of use. */
 static int check_ends(const struct settings *settings, char **operands, struct err *err)
 {
     struct job_spec spec;
     if (ask_put(&spec, settings, operands, 2, err) < 0)
         return -1;
-    char *path = job_default_path(&spec);
+    char *path = settings->job != NULL ? path_absolute(settings->job) : job_default_path(&spec);
     struct job job;
     struct err why = { 0 };
     const bool known = job_open(&job, path, &why) == 0;
@@ -207,7 +207,7 @@ static int check_ends(const struct settings *settings, char **operands, struct e
 static int run(const struct settings *settings, char **operands, size_t operand_count,
                struct err *err)
 {
-    if (operand_count == 2)
+    if (operand_count == 2 || settings->file != NULL)
         return check_ends(settings, operands, err);
     struct job job;
     if (job_open(&job, operands[0], err) < 0)
@@ -219,11 +219,11 @@ static int run(const struct settings *settings, char **operands, size_t operand_
 
 const struct command cmd_check = {
     .name = "check",
-    .synopsis = { "SRC DEST", "JOB" },
+    .synopsis = { "SRC DEST", "JOB", "--file FILE" },
     .summary = "prove that what was put is there",
     .operand_min = 1,
     .operand_max = 2,
-    .tables = { rows_filter, rows_links, rows_check, rows_transfer, rows_access, rows_network, rows_json, rows_common },
+    .tables = { rows_file, rows_filter, rows_fallback, rows_links, rows_check, rows_transfer, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "Compare names, sizes and recorded digests", "lade check results file:/store/run7" },
         { "Trust nothing: read both sides again",

@@ -68,16 +68,18 @@ static int run(const struct settings *settings, char **operands, size_t operand_
 
 const struct command cmd_plan = {
     .name = "plan",
-    .synopsis = { "SRC... DEST" },
+    .synopsis = { "SRC... DEST", "--file FILE" },
     .summary = "plan a put without moving anything",
     .operand_min = 2,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_keep_name, rows_filter, rows_source, rows_from, rows_one_file_system, rows_links, rows_dry_run, rows_put,
+    .tables = { rows_file, rows_keep_name, rows_filter, rows_source, rows_from, rows_one_file_system, rows_fallback, rows_links, rows_dry_run, rows_put,
                 rows_compare, rows_digest, rows_export, rows_job, rows_batches, rows_batch_size, rows_transfer, rows_access, rows_network, rows_stored, rows_crawl,
                 rows_progress, rows_json, rows_common },
     .examples = {
         { "Make a job, look at it, and run it",
           "lade plan --job run7.job results file:/store/run7" },
+        { "Plan one part of what a job file describes, as a test",
+          "lade plan --file mirror.ini --only edr/spectro/redux" },
         { "Tell which entries would be moved, and why the others would not",
           "lade plan --dry-run -v --exclude '*.tmp' results file:/store/run7" },
     },

@@ -62,7 +62,8 @@ static void catch_signals(void)
 static bool same_ends(const struct job_spec *a, const struct job_spec *b)
 {
     if (a->direction != b->direction || a->source_count != b->source_count ||
-        strcmp(a->dest, b->dest) != 0)
+        strcmp(a->dest, b->dest) != 0 || (a->base == NULL) != (b->base == NULL) ||
+        (a->base != NULL && strcmp(a->base, b->base) != 0))
         return false;
     for (size_t i = 0; i < a->source_count; i++)
         if (strcmp(a->sources[i], b->sources[i]) != 0)
@@ -305,7 +306,9 @@ static int open_dry_put(struct dry_run *dry, struct err *err)
 {
     const struct source_options options = { .keep_name = dry->spec->keep_name,
                                             .follow = dry->spec->links == LINKS_FOLLOW,
-                                            .one_name = dry->spec->one_name };
+                                            .one_name = dry->spec->one_name,
+                                            .base = dry->spec->base,
+                                            .fallback = dry->spec->fallback_root };
     if (source_set_open(&dry->sources, dry->spec->sources, dry->spec->source_count, &options, err) <
         0)
         return -1;

@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/jobfile.h"
 #include "cli/say.h"
 #include "ui/event.h"
 
@@ -37,17 +38,49 @@ static int show(FILE *to, const struct command *command, int status)
     return status;
 }
 
+/* A first pass finds --file; then all is parsed again, with what the file says behind it. */
+static int parse(const struct command *command, struct settings *settings, char **args,
+                 size_t count, size_t *ret_operand_count, struct err *err)
+{
+    char **again = mem_copy(args, count * sizeof *args); /* the parser moves them */
+    int result = opt_parse(settings, command->tables, args, count, environ, ret_operand_count, err);
+    if (result < 0)
+        err_hint(err, "'lade help %s' lists its options", command->name);
+    if (result == 0 && settings->file != NULL && !settings->help) {
+        const char *file = settings->file;
+        memcpy(args, again, count * sizeof *args);
+        settings_done(settings);
+        *settings = (struct settings){ 0 };
+        result = jobfile_parse(settings, file, cmd_put.tables, command->tables, args, count,
+                               environ, ret_operand_count, err);
+    }
+    mem_release(again);
+    return result;
+}
+
+static int check_file(const struct command *command, const struct settings *settings, char **args,
+                      size_t operand_count, struct err *err)
+{
+    if (settings->file == NULL && settings->only != NULL)
+        return err_set(err, ERR_USAGE, "--only goes with --file");
+    if (settings->file == NULL)
+        return command_check_operands(command, args, operand_count, err);
+    if (operand_count == 0)
+        return 0;
+    err_set(err, ERR_USAGE, "%s: '%s' is one too many, --file says what is moved", command->name,
+            args[0]);
+    return err_hint(err, "a part of it is chosen with --only");
+}
+
 static int parse_and_run(const struct command *command, struct settings *settings, char **args,
                          size_t count, struct err *err)
 {
     size_t operand_count = 0;
-    if (opt_parse(settings, command->tables, args, count, environ, &operand_count, err) < 0) {
-        err_hint(err, "'lade help %s' lists its options", command->name);
+    if (parse(command, settings, args, count, &operand_count, err) < 0)
         return -1;
-    }
     if (settings->help)
         return show(stdout, command, EXIT_DONE);
-    if (command_check_operands(command, args, operand_count, err) < 0)
+    if (check_file(command, settings, args, operand_count, err) < 0)
         return -1;
     return command->run(settings, args, operand_count, err);
 }

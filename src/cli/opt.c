@@ -222,37 +222,57 @@ static const char *find_variable(char *const *environment, const char *name)
     return NULL;
 }
 
-static int set_from_environment(struct parse *parse, char *const *environment, struct err *err)
+static int set_from_environment(struct settings *settings, const struct opt *const *tables,
+                                char *const *environment, struct err *err)
 {
     const struct opt *row;
-    for (size_t i = 0; (row = opt_at(parse->tables, i)) != NULL; i++) {
+    for (size_t i = 0; (row = opt_at(tables, i)) != NULL; i++) {
         char name[OPT_ENV_MAX];
         opt_env_name(row, name);
         const char *value = row->no_env ? NULL : find_variable(environment, name);
-        if (value != NULL && opt_value_set(parse->settings, row, value, err) < 0)
+        if (value != NULL && opt_value_set(settings, row, value, err) < 0)
             return err_at(err, "environment variable '%s'", name);
     }
     return 0;
 }
 
-static void set_defaults(struct parse *parse)
+static void set_defaults(struct settings *settings, const struct opt *const *tables)
 {
     const struct opt *row;
-    for (size_t i = 0; (row = opt_at(parse->tables, i)) != NULL; i++) {
+    for (size_t i = 0; (row = opt_at(tables, i)) != NULL; i++) {
         struct err err = { 0 };
-        if (row->fallback != NULL && opt_value_set(parse->settings, row, row->fallback, &err) < 0)
+        if (row->fallback != NULL && opt_value_set(settings, row, row->fallback, &err) < 0)
             assert(!"the default of a row is not what its parser takes");
     }
 }
 
-static int check_contradictions(const struct parse *parse, struct err *err)
+const struct opt *opt_find(const struct opt *const *tables, const char *name)
+{
+    return find_name(tables, name, strlen(name));
+}
+
+int opt_start(struct settings *settings, const struct opt *const *tables, char *const *environment,
+              struct err *err)
+{
+    set_defaults(settings, tables);
+    return environment != NULL ? set_from_environment(settings, tables, environment, err) : 0;
+}
+
+int opt_take(struct settings *settings, const struct opt *const *tables, char **args, size_t count,
+             size_t *ret_operand_count, struct err *err)
+{
+    struct parse parse = { .settings = settings, .tables = tables, .args = args, .count = count };
+    return parse_args(&parse, ret_operand_count, err);
+}
+
+int opt_check(const struct settings *settings, const struct opt *const *tables, struct err *err)
 {
     const struct opt *row;
-    for (size_t i = 0; (row = opt_at(parse->tables, i)) != NULL; i++) {
-        if (row->not_with == NULL || !opt_value_flag(parse->settings, row))
+    for (size_t i = 0; (row = opt_at(tables, i)) != NULL; i++) {
+        if (row->not_with == NULL || !opt_value_flag(settings, row))
             continue;
-        const struct opt *other = find_name(parse->tables, row->not_with, strlen(row->not_with));
-        if (other != NULL && opt_value_flag(parse->settings, other))
+        const struct opt *other = opt_find(tables, row->not_with);
+        if (other != NULL && opt_value_flag(settings, other))
             return err_set(err, ERR_USAGE, "'--%s' and '--%s' contradict each other", row->name,
                            other->name);
     }
@@ -262,12 +282,10 @@ static int check_contradictions(const struct parse *parse, struct err *err)
 int opt_parse(struct settings *settings, const struct opt *const *tables, char **args, size_t count,
               char *const *environment, size_t *ret_operand_count, struct err *err)
 {
-    struct parse parse = { .settings = settings, .tables = tables, .args = args, .count = count };
-    set_defaults(&parse);
-    if (environment != NULL && set_from_environment(&parse, environment, err) < 0)
-        return -1;
     size_t operands = 0;
-    if (parse_args(&parse, &operands, err) < 0 || check_contradictions(&parse, err) < 0)
+    if (opt_start(settings, tables, environment, err) < 0 ||
+        opt_take(settings, tables, args, count, &operands, err) < 0 ||
+        opt_check(settings, tables, err) < 0)
         return -1;
     *ret_operand_count = operands;
     return 0;

@@ -78,3 +78,13 @@ void opt_env_name(const struct opt *row, char text[OPT_ENV_MAX]);
 CHECKED int opt_parse(struct settings *settings, const struct opt *const *tables, char **args,
                       size_t count, char *const *environment, size_t *ret_operand_count,
                       struct err *err);
+/* The parts of it, for values that come between: defaults and environment; the arguments; whether
+ * options contradict each other. */
+CHECKED int opt_start(struct settings *settings, const struct opt *const *tables,
+                      char *const *environment, struct err *err);
+CHECKED int opt_take(struct settings *settings, const struct opt *const *tables, char **args,
+                     size_t count, size_t *ret_operand_count, struct err *err);
+CHECKED int opt_check(const struct settings *settings, const struct opt *const *tables,
+                      struct err *err);
+/* The row with this name or alias, NULL when there is none. */
+const struct opt *opt_find(const struct opt *const *tables, const char *name);

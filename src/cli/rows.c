@@ -19,6 +19,32 @@ static const char *const format_choices[] = { "desi", "jsonl", "csv", "ncdu", NU
 static const char *const digest_choices[] = { "crc64nvme", "sha256", "md5", NULL };
 static const char *const shell_choices[] = { "bash", "zsh", "fish", NULL };
 
+const struct opt rows_file[] = {
+    { .name = "file",
+      .letter = 'f',
+      .type = OPT_PATH,
+      .offset = FIELD(file),
+      .no_env = true,
+      .group = OPT_GROUP_JOB,
+      .arg = "FILE",
+      .help = "take sources, target and options from a job file",
+      .doc = "Take what is moved, where to, and the options from this INI file instead of from the "
+             "command line. Its keys are root, target, release, subdir, common, and the names of "
+             "the options of lade put; lade-run(1) tells them. An option that is given on the "
+             "command line as well counts instead of that in the file." },
+    { .name = "only",
+      .type = OPT_STRING,
+      .offset = FIELD(only),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "PATH",
+      .help = "with --file: only this part, by its name at the target",
+      .doc = "Of what the job file selects take only this file or directory, which is named by its "
+             "path below root, as it is named at the target. This is a job of its own, in its own "
+             "directory." },
+    { 0 },
+};
+
 const struct opt rows_keep_name[] = {
     { .name = "keep-name",
       .type = OPT_FLAG,
@@ -179,6 +205,21 @@ const struct opt rows_one_file_system[] = {
       .help = "stay on the file system of the source",
       .doc = "Do not go down into directories that lie on another file system than the source "
              "itself, such as mount points. They are reported as skipped." },
+    { 0 },
+};
+
+const struct opt rows_fallback[] = {
+    { .name = "fallback-root",
+      .type = OPT_PATH,
+      .offset = FIELD(fallback_root),
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "DIR",
+      .help = "read here what cannot be read at the source",
+      .doc = "A second way to the same data, such as another mount of the file system. A file or "
+             "directory that cannot be read at the source (no permission, input/output error, "
+             "gone since it was listed) is read below DIR, under the name that it has below the "
+             "destination. How many were is told at the end. It can also be given when an "
+             "unfinished job is continued." },
     { 0 },
 };
 
@@ -472,7 +513,8 @@ const struct opt rows_batches[] = {
       .arg = "N",
       .help = "stop after N batches, 0 = do all",
       .doc = "Stop when this many batches are done. The exit status is 5 while there are batches "
-             "left, and the same command goes on with them." },
+             "left, and the same command goes on with them.",
+      .aliases = { "max-dirs" } },
     { .name = "until",
       .type = OPT_STRING,
       .offset = FIELD(until),

@@ -10,6 +10,8 @@ extern const struct opt rows_filter[];    /* --include --exclude --filter and th
 extern const struct opt rows_source[];    /* --files-from --null */
 extern const struct opt rows_from[];      /* --from */
 extern const struct opt rows_one_file_system[];
+extern const struct opt rows_file[];       /* --file --only */
+extern const struct opt rows_fallback[];   /* --fallback-root */
 extern const struct opt rows_links[];      /* --links --copy-links */
 extern const struct opt rows_recursive[];  /* -R: ls */
 extern const struct opt rows_remove[];     /* -r: rm */

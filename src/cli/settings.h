@@ -1,6 +1,6 @@
 /* cli/settings.h: what the command line and the environment ask for, filled once by opt_parse() and
  * then passed on as const. Owner:   main; settings_done() releases the lists. The strings belong to
- * argv, the environment or the program text. Threads: read-only after the parse. */
+ * argv, the environment, the program text, or `texts`. Threads: read-only after the parse. */
 #pragma once
 
 #include "store/store.h"
@@ -53,7 +53,19 @@ enum setting_format {
 /* A flag that also knows whether it was given at all. */
 enum setting_switch { SETTING_OFF = -1, SETTING_AUTO = 0, SETTING_ON = 1 };
 
+/* What a job file says of the two ends; absolute paths, the settings' own. */
+struct setting_place {
+    const char *base; /* NULL: there is no job file */
+    const char *target;
+    struct setting_list sources;
+};
+
 struct settings {
+    const char *file; /* --file, NULL = not given */
+    const char *only; /* NULL = not given */
+    struct setting_place place;
+    struct setting_list texts; /* strings that belong to the settings */
+
     /* which names: put, get */
     bool keep_name;
     bool glob;
@@ -61,10 +73,11 @@ struct settings {
 
     /* which entries */
     struct setting_rules rules;
-    const char *files_from; /* NULL = not given, "-" = standard input */
-    const char *from;       /* a listing; NULL = not given, "-" = standard input */
-    const char *older_than; /* NULL = not given */
-    bool null_separated;    /* --files-from has NUL instead of newline */
+    const char *files_from;    /* NULL = not given, "-" = standard input */
+    const char *from;          /* a listing; NULL = not given, "-" = standard input */
+    const char *older_than;    /* NULL = not given */
+    const char *fallback_root; /* NULL = not given */
+    bool null_separated;       /* --files-from has NUL instead of newline */
     bool one_file_system;
     enum setting_links links;
     enum setting_crawl_links crawl_links;

@@ -467,7 +467,9 @@ static int open_ends(struct check *check, struct err *err)
     }
     const struct source_options source = { .keep_name = spec->keep_name,
                                            .follow = spec->links == LINKS_FOLLOW,
-                                           .one_name = spec->one_name };
+                                           .one_name = spec->one_name,
+                                           .base = spec->base,
+                                           .fallback = spec->fallback_root };
     if (source_set_open(&check->sources, spec->sources, spec->source_count, &source, err) < 0)
         return -1;
     const struct store_options opening = { .stop = check->options.stop,

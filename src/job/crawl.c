@@ -39,9 +39,12 @@ struct node {
         *list; /* once READY: the planner's, except for dirlist_next_dir() under the lock */
     enum plan_reason reason;
     int sys;
+    bool other;        /* read below the fallback root; once READY */
     size_t ahead;      /* cursor of dirlist_next_dir(); guarded by lock */
     size_t held_bytes; /* counted in ahead_bytes; guarded by lock */
     uint64_t dev, ino;
+    uint32_t mode, uid, gid; /* once READY */
+    int64_t mtime_ns;
 };
 
 /* The planner's place in one directory. */
@@ -216,32 +219,33 @@ static bool is_above(const struct node *node, uint64_t dev, uint64_t ino)
     return false;
 }
 
-static int open_node(const struct crawl *crawl, const struct node *node)
+/* Below one of the two roots. */
+static void read_node_at(const struct crawl *crawl, struct node *node, bool other)
 {
-    const char *inner = NULL;
-    const struct source_root *root = source_set_find(crawl->options.sources, node->name, &inner);
-    assert(root != NULL);
-    return path_open(root->dir_fd, inner[0] != '\0' ? inner : ".",
-                     O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, crawl->list_options.follow_links);
-}
-
-static void read_node(const struct crawl *crawl, struct node *node)
-{
-    SCOPED_FD int fd = open_node(crawl, node);
+    SCOPED_FD int fd =
+        source_set_open_name(crawl->options.sources, node->name, other, O_RDONLY | O_DIRECTORY,
+                             crawl->list_options.follow_links);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    node->other = other;
+    /* "." also asks whether its entries may be looked at, which listing does not need. */
+    const bool may_turn = !other && crawl->options.sources->fallback != NULL;
+    if (fd < 0 || (may_turn ? fstatat(fd, ".", &st, 0) : fstat(fd, &st)) < 0) {
         node->sys = errno;
         node->reason = REASON_UNREADABLE;
         return;
     }
     node->dev = st.st_dev;
     node->ino = st.st_ino;
+    node->mode = st.st_mode & 07777;
+    node->uid = st.st_uid;
+    node->gid = st.st_gid;
+    node->mtime_ns = clock_from_timespec_ns(st.st_mtim);
     if (crawl->options.links == LINKS_FOLLOW && is_above(node, node->dev, node->ino)) {
         node->reason = REASON_LOOP;
         return;
     }
     if (crawl->options.one_file_system && node->parent != NULL && node->parent->dev != 0 &&
-        node->dev != node->parent->dev) {
+        node->other == node->parent->other && node->dev != node->parent->dev) {
         node->reason = REASON_OTHER_DEVICE;
         return;
     }
@@ -253,6 +257,21 @@ static void read_node(const struct crawl *crawl, struct node *node)
     }
     size_t cursor = 0;
     node->has_dirs = dirlist_next_dir(node->list, &cursor) != NULL;
+}
+
+static void read_node(const struct crawl *crawl, struct node *node)
+{
+    read_node_at(crawl, node, false);
+    const int sys = node->sys;
+    if (node->reason != REASON_UNREADABLE || !source_set_may_fall_back(crawl->options.sources, sys))
+        return;
+    node->reason = REASON_NONE;
+    node->sys = 0;
+    read_node_at(crawl, node, true);
+    if (node->reason == REASON_UNREADABLE)
+        node->sys = sys; /* why not below the first */
+    else
+        source_set_count_other(crawl->options.sources);
 }
 
 /* Wakes only whom it concerns: a wake-up costs as much as looking at five files. */
@@ -494,19 +513,40 @@ static void item_from_entry(const struct crawl *crawl, const struct dirlist_entr
     }
 }
 
+/* What has the name, below the first root or else the other. */
+static bool look_at(const struct crawl *crawl, const char *name, struct stat *ret_st)
+{
+    const struct source_set *sources = crawl->options.sources;
+    SCOPED_FD int fd = source_set_open_name(sources, name, false, O_PATH | O_NOFOLLOW, false);
+    if (fd < 0 && source_set_may_fall_back(sources, errno))
+        fd = source_set_open_name(sources, name, true, O_PATH | O_NOFOLLOW, false);
+    return fd >= 0 && fstat(fd, ret_st) == 0;
+}
+
 /* A link's object must not meet an entry that really has that name. */
 static bool link_collides(const struct crawl *crawl, const char *dir, const char *name)
 {
     SCOPED(buf) struct buf other = { 0 };
     buf_printf(&other, "%s%s%s", dir, name, LINK_SUFFIX);
-    const char *inner = NULL;
-    const struct source_root *root =
-        source_set_find(crawl->options.sources, buf_text(&other), &inner);
-    if (root == NULL)
-        return false;
-    SCOPED_FD int fd = path_open(root->dir_fd, inner, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, false);
     struct stat st;
-    return fd >= 0 && fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode);
+    return look_at(crawl, buf_text(&other), &st) && !S_ISLNK(st.st_mode);
+}
+
+/* A file that cannot be looked at may be there below the fallback root. A directory would stand
+ * at another place of the order, so it stays unreadable. */
+static void look_elsewhere(const struct crawl *crawl, const char *name, struct crawl_item *item)
+{
+    struct stat st;
+    if (item->kind != ENTRY_UNREADABLE ||
+        !source_set_may_fall_back(crawl->options.sources, item->sys) ||
+        !look_at(crawl, name, &st) || !S_ISREG(st.st_mode))
+        return;
+    *item = (struct crawl_item){ .kind = ENTRY_FILE,
+                                 .mode = st.st_mode & 07777,
+                                 .uid = st.st_uid,
+                                 .gid = st.st_gid,
+                                 .size_bytes = (uint64_t)st.st_size,
+                                 .mtime_ns = clock_from_timespec_ns(st.st_mtim) };
 }
 
 static void set_names(struct crawl *crawl, struct crawl_item *item)
@@ -578,6 +618,13 @@ static int visit_directory(struct crawl *crawl, struct node *parent,
     item_from_entry(crawl, entry, &frame->item);
     frame->item.reason = node->reason;
     frame->item.sys = node->sys;
+    if (node->other && node->list != NULL) {
+        /* What could not be read may not tell either what it is like. */
+        frame->item.mode = node->mode;
+        frame->item.uid = node->uid;
+        frame->item.gid = node->gid;
+        frame->item.mtime_ns = node->mtime_ns;
+    }
     frame->item.empty = node->list != NULL && dirlist_count(node->list) == 0;
     /* With a filter a directory is wanted for what is in it, or when it is empty and passes itself.
      */
@@ -599,6 +646,7 @@ static int visit(struct crawl *crawl, struct node *node, const struct dirlist_en
     buf_add(&crawl->name, entry->name, entry->name_len);
     struct crawl_item item;
     item_from_entry(crawl, entry, &item);
+    look_elsewhere(crawl, buf_text(&crawl->name), &item);
     if (item.kind == ENTRY_LINK && item.reason == REASON_NONE &&
         link_collides(crawl, node->name, entry->name))
         item.reason = REASON_COLLISION;
@@ -680,6 +728,21 @@ static int next_in_list(struct crawl *crawl, struct crawl_item *ret_item, struct
     }
 }
 
+/* 0 it is there and added; 1 it is not, and why; -1. */
+static int look_at_listed(struct crawl *crawl, struct dir_cache *dirs, const char *name,
+                          int *ret_sys, struct err *err)
+{
+    struct err why = { 0 };
+    int dir_fd = -1;
+    const char *last = NULL;
+    if (dir_cache_at(dirs, name, false, &dir_fd, &last, &why) < 0) {
+        *ret_sys = why.sys;
+        return 1;
+    }
+    *ret_sys = ENOENT;
+    return dirlist_add(crawl->names, dir_fd, last, name, err);
+}
+
 static int add_listed(struct crawl *crawl, struct source_dirs *dirs, const char *text,
                       struct err *err)
 {
@@ -696,13 +759,13 @@ static int add_listed(struct crawl *crawl, struct source_dirs *dirs, const char 
         return 0;
     if (!path_rel_ok(name.data))
         return err_set(err, ERR_USAGE, "--files-from: '%s' leaves the source directory", name.data);
-    struct err why = { 0 };
-    int dir_fd = -1;
-    const char *last = NULL;
-    if (dir_cache_at(&dirs->cache, name.data, false, &dir_fd, &last, &why) < 0)
-        return dirlist_add_unreadable(crawl->names, name.data, why.sys, err);
-    const int got = dirlist_add(crawl->names, dir_fd, last, name.data, err);
-    return got == 1 ? dirlist_add_unreadable(crawl->names, name.data, ENOENT, err) : got;
+    int sys = 0;
+    int got = look_at_listed(crawl, &dirs->cache, name.data, &sys, err);
+    if (got == 1 && source_set_may_fall_back(crawl->options.sources, sys)) {
+        int ignored = 0;
+        got = look_at_listed(crawl, &dirs->other, name.data, &ignored, err);
+    }
+    return got == 1 ? dirlist_add_unreadable(crawl->names, name.data, sys, err) : got;
 }
 
 static int read_list(struct crawl *crawl, struct err *err)
@@ -715,8 +778,9 @@ static int read_list(struct crawl *crawl, struct err *err)
     if (file == NULL)
         return err_sys(err, ERR_USAGE, "--files-from '%s'", path);
     crawl->names = dirlist_new(&crawl->list_options);
-    struct source_dirs dirs = { .set = sources };
-    dir_cache_init(&dirs.cache, sources->roots[0].dir_fd, sources->follow);
+    struct source_dirs dirs;
+    source_dirs_init(&dirs, sources);
+    dirs.cache.root_fd = sources->roots[0].dir_fd;
     const int end = crawl->options.files_from_nul ? '\0' : '\n';
     char *line = NULL;
     size_t cap = 0;
@@ -730,7 +794,7 @@ static int read_list(struct crawl *crawl, struct err *err)
         result = add_listed(crawl, &dirs, line, err);
     }
     free(line);
-    dir_cache_done(&dirs.cache);
+    source_dirs_done(&dirs);
     if (file != stdin)
         fclose(file);
     return result < 0 ? -1 : dirlist_finish(crawl->names, err);
@@ -797,15 +861,16 @@ static int read_listing(struct crawl *crawl, struct err *err)
     if (listing_reader_open(&reader, crawl->options.files_from, err) < 0)
         return -1;
     crawl->names = dirlist_new(&crawl->list_options);
-    struct source_dirs dirs = { .set = sources };
-    dir_cache_init(&dirs.cache, sources->roots[0].dir_fd, sources->follow);
+    struct source_dirs dirs;
+    source_dirs_init(&dirs, sources);
+    dirs.cache.root_fd = sources->roots[0].dir_fd;
     struct crawl_item item;
     int got;
     while ((got = listing_reader_next(reader, &item, err)) == 1 &&
            stop_check(crawl->stop, err) == 0)
         if ((got = add_found(crawl, &dirs, &item, err)) < 0)
             break;
-    dir_cache_done(&dirs.cache);
+    source_dirs_done(&dirs);
     listing_reader_close(reader);
     return got != 0 ? -1 : dirlist_finish(crawl->names, err);
 }

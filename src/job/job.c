@@ -70,6 +70,8 @@ char *job_default_path(const struct job_spec *spec)
     for (size_t i = 0; i < spec->source_count; i++)
         crc = crc64nvme(crc, spec->sources[i], strlen(spec->sources[i]) + 1);
     crc = crc64nvme(crc, spec->dest, strlen(spec->dest) + 1);
+    if (spec->base != NULL)
+        crc = crc64nvme(crc, spec->base, strlen(spec->base));
     if (spec->one_name != NULL)
         crc = crc64nvme(crc, spec->one_name, strlen(spec->one_name) + 1);
     buf_printf(&path, "-%08x", (unsigned)(crc ^ crc >> 32));

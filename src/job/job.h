@@ -23,11 +23,13 @@ struct job_spec {
     enum job_direction direction;
     char **sources; /* absolute paths, or locations */
     size_t source_count;
-    char *dest;       /* the same */
-    char *one_name;   /* a single file or object is to have this name; NULL: its own */
-    char *filter;     /* filter_text(); "" = all */
-    char *files_from; /* absolute, "-" = standard input; NULL = none */
-    char *list_crc;   /* CRC64NVME of what files_from holds, NULL: not a regular file */
+    char *base; /* put: sources keep their paths below this one as names; NULL: see source.h */
+    char *fallback_root; /* put: what cannot be read is read there; NULL: none */
+    char *dest;          /* the same */
+    char *one_name;      /* a single file or object is to have this name; NULL: its own */
+    char *filter;        /* filter_text(); "" = all */
+    char *files_from;    /* absolute, "-" = standard input; NULL = none */
+    char *list_crc;      /* CRC64NVME of what files_from holds, NULL: not a regular file */
     bool files_from_nul;
     bool from_listing; /* files_from is a listing, of lade crawl */
     bool keep_name, one_file_system, checksum, immutable, overwrite, glob;
@@ -46,8 +48,10 @@ void job_spec_done(struct job_spec *spec);
  * pipe can be read only once) or cannot be read, which the crawl tells. */
 char *job_list_crc(const char *path);
 void job_spec_copy(struct job_spec *to, const struct job_spec *from);
-/* The first option that differs, as text for people ("--exclude"), or NULL. */
+/* The first option that differs, as text for people ("--exclude"), or NULL. Where else files may be
+ * read (fallback_root) is none of them: job_spec_same_fallback(). */
 const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b);
+bool job_spec_same_fallback(const struct job_spec *a, const struct job_spec *b);
 /* As a file of "key=value" lines; values percent-encoded, so any name is text. */
 void job_spec_write(const struct job_spec *spec, struct buf *out);
 CHECKED int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len,

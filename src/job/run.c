@@ -27,7 +27,9 @@ static int open_put(struct run *run, struct err *err)
     const struct job_spec *spec = &run->job->spec;
     const struct source_options options = { .keep_name = spec->keep_name,
                                             .follow = spec->links == LINKS_FOLLOW,
-                                            .one_name = spec->one_name };
+                                            .one_name = spec->one_name,
+                                            .base = spec->base,
+                                            .fallback = spec->fallback_root };
     if (source_set_open(&run->sources, spec->sources, spec->source_count, &options, err) < 0)
         return -1;
     const struct store_options opening = { .stop = run->stop,
@@ -79,7 +81,8 @@ static int open_ends(struct run *run, struct err *err)
 static int take_spec(struct run *run, struct err *err)
 {
     const struct job_spec *spec = run->options.spec;
-    return spec != NULL && job_spec_difference(&run->job->spec, spec) != NULL
+    return spec != NULL && (job_spec_difference(&run->job->spec, spec) != NULL ||
+                            !job_spec_same_fallback(&run->job->spec, spec))
                ? job_set_spec(run->job, spec, err)
                : 0;
 }
@@ -114,6 +117,15 @@ static int check_same_options(const struct run *run, struct err *err)
     return err_hint(err, "finish it with the same options, or give this one its own --job");
 }
 
+/* Where else files may be read can be told late, when some could not be read. */
+static int take_fallback(struct run *run, struct err *err)
+{
+    const struct job_spec *spec = run->options.spec;
+    return spec == NULL || job_spec_same_fallback(&run->job->spec, spec)
+               ? 0
+               : job_set_spec(run->job, spec, err);
+}
+
 /* One whose plan was refused before its first batch has nothing that other options could spoil. */
 static bool is_blank(const struct run *run, uint32_t number)
 {
@@ -138,7 +150,8 @@ static int choose_generation(struct run *run, struct err *err)
     if (newest != finished && is_blank(run, newest)) {
         if (take_spec(run, err) < 0)
             return -1;
-    } else if (newest != finished && check_same_options(run, err) < 0) {
+    } else if (newest != finished &&
+               (check_same_options(run, err) < 0 || take_fallback(run, err) < 0)) {
         return -1;
     }
     struct err why = { 0 };
@@ -554,6 +567,8 @@ void run_snapshot(struct run *run, struct snapshot *ret_snapshot)
     ret_snapshot->failed = sum_of(&counts.sum, RESULT_FAILED);
     ret_snapshot->moved_bytes = atomic_load(&run->moved);
     ret_snapshot->retries = atomic_load(&run->retries);
+    if (run->sources.fallback_count != NULL)
+        ret_snapshot->fallback_count = atomic_load(run->sources.fallback_count);
     ret_snapshot->active_count = atomic_load(&run->active_count);
     ret_snapshot->batches_done = counts.segments_sealed;
     ret_snapshot->batches_total = sealed;

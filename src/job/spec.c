@@ -77,6 +77,8 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
     write_text(out, "direction", spec->direction == JOB_PUT ? "put" : "get");
     for (size_t i = 0; i < spec->source_count; i++)
         write_text(out, "source", spec->sources[i]);
+    write_text(out, "base", spec->base);
+    write_text(out, "fallback-root", spec->fallback_root);
     write_text(out, "dest", spec->dest);
     write_text(out, "name", spec->one_name);
     write_text(out, "filter", spec->filter);
@@ -183,7 +185,11 @@ static int take_line(struct job_spec *spec, const char *key, const char *value)
     if (strcmp(key, "source") == 0) {
         spec->sources = mem_resize(spec->sources, (spec->source_count + 1) * sizeof *spec->sources);
         spec->sources[spec->source_count++] = mem_string(value);
-    } else if (strcmp(key, "dest") == 0)
+    } else if (strcmp(key, "base") == 0)
+        set_text(&spec->base, value);
+    else if (strcmp(key, "fallback-root") == 0)
+        set_text(&spec->fallback_root, value);
+    else if (strcmp(key, "dest") == 0)
         set_text(&spec->dest, value);
     else if (strcmp(key, "name") == 0)
         set_text(&spec->one_name, value);
@@ -271,6 +277,8 @@ void job_spec_done(struct job_spec *spec)
     mem_release(spec->sources);
     mem_release(spec->meta);
     mem_release(spec->dest);
+    mem_release(spec->base);
+    mem_release(spec->fallback_root);
     mem_release(spec->one_name);
     mem_release(spec->filter);
     mem_release(spec->files_from);
@@ -314,6 +322,11 @@ static bool same_list(const struct job_spec *a, const struct job_spec *b)
     return a->list_crc == NULL || b->list_crc == NULL || strcmp(a->list_crc, b->list_crc) == 0;
 }
 
+bool job_spec_same_fallback(const struct job_spec *a, const struct job_spec *b)
+{
+    return same_text(a->fallback_root, b->fallback_root);
+}
+
 const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b)
 {
     if (a->direction != b->direction)
@@ -327,6 +340,7 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         const char *name;
         bool same;
     } checks[] = {
+        { "the root directory", same_text(a->base, b->base) },
         { "the destination", same_text(a->dest, b->dest) },
         { "the destination's name", same_text(a->one_name, b->one_name) },
         { "the filter rules", same_text(a->filter, b->filter) },

@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#define SKIP_AFTER 2000u /* two pages of S3 */
+
 enum stream_kind { STREAM_CRAWL, STREAM_OBJECTS, STREAM_RECORD };
 
 struct stream {
@@ -421,9 +423,28 @@ static int seek_mapped(struct stream *stream, struct stream_item **ret_item, str
     return 1;
 }
 
+/* Much that is not asked for lies before `key`, such as other data of the bucket: the listing goes
+ * on shortly before it. What is listed anew ascends from there, so nothing is given twice. */
+static void skip_listed(struct stream *stream, const char *key)
+{
+    if (stream->objects != &stream->own || stream->list == NULL || key[0] == '\0')
+        return;
+    SCOPED(buf) struct buf before = { 0 };
+    SCOPED(buf) struct buf after = { 0 };
+    buf_add(&before, key, strlen(key) - 1);
+    safe_start(stream->own_root.store, buf_text(&before), &after);
+    if (strcmp(buf_text(&after), stream->ahead.key) <= 0)
+        return;
+    stream->own_root.store->driver->list_close(stream->list);
+    stream->list = NULL;
+    mem_release(stream->start_after);
+    stream->start_after = buf_take(&after);
+}
+
 int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
                 struct err *err)
 {
+    uint32_t passed = 0;
     if (is_mapped(stream, key))
         return seek_mapped(stream, ret_item, err);
     for (;;) {
@@ -444,6 +465,8 @@ int stream_seek(struct stream *stream, const char *key, struct stream_item **ret
             *ret_item = &stream->ahead;
             return 1;
         }
+        if (++passed % SKIP_AFTER == 0)
+            skip_listed(stream, key);
         stream->seeking = false;
     }
 }

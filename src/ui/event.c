@@ -51,6 +51,8 @@ static void add_outcome(struct json *json, const struct snapshot *snap)
     json_u64(json, "conflicts", snap->conflict.count);
     json_u64(json, "moved_bytes", snap->moved_bytes);
     json_u64(json, "retries", snap->retries);
+    if (snap->fallback_count != 0)
+        json_u64(json, "fallback", snap->fallback_count);
     add_seconds(json, "elapsed_s", snap->elapsed_ns);
     json_double(json, "bytes_per_s", snap->rate_bytes_per_s);
     json_double(json, "objects_per_s", snap->rate_objects_per_s);

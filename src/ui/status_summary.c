@@ -86,6 +86,15 @@ static void add_moved(const struct snapshot *snap, struct buf *out)
     buf_add_char(out, '\n');
 }
 
+static void add_fallback(const struct snapshot *snap, struct buf *out)
+{
+    char count[UNITS_TEXT_MAX];
+    if (snap->fallback_count != 0)
+        buf_printf(out, "%-9s  %s %s read below the fallback root\n", "fallback",
+                   units_count(snap->fallback_count, count),
+                   snap->fallback_count == 1 ? "file or directory" : "files and directories");
+}
+
 void status_summary(const struct snapshot *snap, const struct status_style *style, struct buf *out)
 {
     struct row rows[ROWS];
@@ -102,4 +111,5 @@ void status_summary(const struct snapshot *snap, const struct status_style *styl
     }
     add_rows(rows, count, style->color, out);
     add_moved(snap, out);
+    add_fallback(snap, out);
 }

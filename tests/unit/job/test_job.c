@@ -40,6 +40,8 @@ static struct job_spec odd_spec(void)
     return (struct job_spec){ .direction = JOB_PUT,
                               .sources = (char **)odd_sources,
                               .source_count = 3,
+                              .base = "/",
+                              .fallback_root = "/other\n",
                               .dest = "file:/to/\xc3\xa4\n",
                               .one_name = "n=\x7f",
                               .filter = "- *.o\n+ *\n",
@@ -70,6 +72,7 @@ static void expect_same_spec(const struct job_spec *got, const struct job_spec *
     for (size_t i = 0; i < want->source_count; i++)
         assert_string_equal(got->sources[i], want->sources[i]);
     assert_string_equal(got->dest, want->dest);
+    assert_true(job_spec_same_fallback(got, want));
     assert_int_equal(got->one_name == NULL, want->one_name == NULL);
     if (want->one_name != NULL)
         assert_string_equal(got->one_name, want->one_name);
@@ -146,6 +149,8 @@ CHANGE(change_nothing, (void)spec)
 CHANGE(change_direction, spec->direction = JOB_GET)
 CHANGE(change_count, spec->source_count--)
 CHANGE(change_source, spec->sources++; spec->source_count--)
+CHANGE(change_base, spec->base = NULL)
+CHANGE(change_fallback, spec->fallback_root = NULL)
 CHANGE(change_dest, spec->dest = "/other")
 CHANGE(change_name, spec->one_name = NULL)
 CHANGE(change_filter, spec->filter = "")
@@ -172,6 +177,8 @@ static void test_differences_are_named(void **state)
     assert_string_equal(difference_after(change_name), "the destination's name");
     assert_string_equal(difference_after(change_filter), "the filter rules");
     assert_string_equal(difference_after(change_from), "--files-from");
+    assert_string_equal(difference_after(change_base), "the root directory");
+    assert_null(difference_after(change_fallback));
     assert_string_equal(difference_after(change_nul), "--null");
     assert_string_equal(difference_after(change_keep), "--keep-name");
     assert_string_equal(difference_after(change_device), "--one-file-system");

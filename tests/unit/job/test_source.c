@@ -130,6 +130,41 @@ static void test_two_sources_of_one_name_are_refused_with_both_paths(void **stat
     assert_non_null(strstr(err.text, two));
 }
 
+static void test_below_a_base_sources_have_their_paths_as_names(void **state)
+{
+    (void)state;
+    const char *inner = NULL;
+    scratch_text(&scratch, "pub/edr/spectro/f", "");
+    scratch_text(&scratch, "pub/raw/r", "");
+    const struct source_options options = { .base = scratch_path(&scratch, "pub") };
+    assert_int_equal(OPEN(&options, "pub/raw/r", "pub/edr/spectro"), ERR_NONE);
+    assert_string_equal(set.roots[0].name, "edr/spectro");
+    expect_found("edr/spectro/f", 0, "f");
+    expect_found("raw/r", 1, "r");
+    assert_null(source_set_find(&set, "edr", &inner));
+    assert_null(source_set_find(&set, "raw", &inner));
+    source_set_done(&set);
+    assert_int_equal(OPEN(&options, "pub"), ERR_NONE);
+    expect_found("raw/r", 0, "raw/r");
+    source_set_done(&set);
+    assert_int_equal(OPEN(&options, "pub/edr"), ERR_NONE);
+    assert_string_equal(set.roots[0].name, "edr");
+}
+
+static void test_below_a_base_nothing_is_there_twice_or_elsewhere(void **state)
+{
+    (void)state;
+    scratch_text(&scratch, "pub/edr/spectro/f", "");
+    scratch_text(&scratch, "pub/edr-x/f", "");
+    scratch_text(&scratch, "public/f", "");
+    const struct source_options options = { .base = scratch_path(&scratch, "pub") };
+    assert_int_equal(OPEN(&options, "pub/edr", "pub/edr-x", "pub/edr/spectro"), ERR_USAGE);
+    assert_int_equal(OPEN(&options, "pub", "pub/edr"), ERR_USAGE);
+    assert_int_equal(OPEN(&options, "pub/edr", "pub/edr"), ERR_USAGE);
+    assert_int_equal(OPEN(&options, "public"), ERR_USAGE);
+    assert_int_equal(OPEN(&options, "pub/edr", "pub/edr-x"), ERR_NONE);
+}
+
 static void test_what_is_no_source_is_refused(void **state)
 {
     (void)state;
@@ -322,6 +357,86 @@ static void test_targets_of_links_are_bytes(void **state)
     assert_int_equal(source_read_link(&dirs, "d/f", &target, &err), -1);
 }
 
+/* ---- the fallback root ---- */
+
+static void open_two_roots(void)
+{
+    scratch_text(&scratch, "one/d/f", "first");
+    scratch_text(&scratch, "two/d/f", "second");
+    scratch_text(&scratch, "two/d/g", "only here");
+    const struct source_options options = { .fallback = scratch_path(&scratch, "two") };
+    assert_int_equal(OPEN(&options, "one"), ERR_NONE);
+    source_dirs_init(&dirs, &set);
+}
+
+static void test_what_is_missing_is_read_below_the_fallback_root(void **state)
+{
+    (void)state;
+    open_two_roots();
+    assert_int_equal(open_file("d/f"), ERR_NONE);
+    assert_int_equal(file.size_bytes, 5);
+    assert_false(file.other);
+    assert_int_equal(check_file("d/f"), ERR_NONE);
+    source_close(&file);
+    assert_int_equal(atomic_load(set.fallback_count), 0);
+    assert_int_equal(open_file("d/g"), ERR_NONE);
+    assert_true(file.other);
+    assert_int_equal(check_file("d/g"), ERR_NONE);
+    assert_int_equal(atomic_load(set.fallback_count), 1);
+    /* Held still where it was read. */
+    scratch_text(&scratch, "two/d/g", "grown since then");
+    assert_int_equal(check_file("d/g"), ERR_CHANGED);
+    source_close(&file);
+}
+
+static void test_both_causes_are_told(void **state)
+{
+    (void)state;
+    open_two_roots();
+    struct err err = { 0 };
+    assert_int_equal(source_open(&file, &dirs, "d/none", &err), -1);
+    assert_int_equal(err.kind, ERR_ABSENT);
+    assert_non_null(strstr(err.text, "; below '"));
+    /* What can be read, but is not a file, is not looked for elsewhere. */
+    scratch_dir(&scratch, "one/d/g");
+    assert_int_equal(open_file("d/g"), ERR_SOURCE);
+}
+
+static void test_links_are_read_below_the_fallback_root(void **state)
+{
+    (void)state;
+    SCOPED(buf) struct buf target = { 0 };
+    struct err err = { 0 };
+    open_two_roots();
+    scratch_link(&scratch, "two/d/link", "there");
+    assert_int_equal(source_read_link(&dirs, "d/link", &target, &err), 0);
+    assert_string_equal(target.data, "there");
+    assert_int_equal(atomic_load(set.fallback_count), 1);
+}
+
+static void test_a_whole_source_can_be_below_the_fallback_root(void **state)
+{
+    (void)state;
+    scratch_text(&scratch, "one/raw/r", "");
+    scratch_text(&scratch, "two/edr/x/f", "f");
+    struct source_options options = { .base = scratch_path(&scratch, "one"),
+                                      .fallback = scratch_path(&scratch, "two") };
+    assert_int_equal(OPEN(&options, "one/raw", "one/edr/x"), ERR_NONE);
+    expect_found("edr/x/f", 0, "f");
+    assert_true(set.roots[0].other);
+    assert_false(set.roots[1].other);
+    source_set_done(&set);
+    assert_int_equal(OPEN(&options, "one/raw", "one/none"), ERR_ABSENT);
+    options.base = NULL;
+    assert_int_equal(OPEN(&options, "one/raw", "one/edr"), ERR_NONE);
+    expect_found("edr/x/f", 0, "x/f");
+    source_set_done(&set);
+    /* What a lone source that is not there would be cannot be told. */
+    assert_int_equal(OPEN(&options, "one/edr"), ERR_ABSENT);
+    options.fallback = scratch_path(&scratch, "none");
+    assert_int_equal(OPEN(&options, "one/raw"), ERR_ABSENT);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -332,6 +447,8 @@ int main(void)
         CASE(test_many_sources_stand_under_their_names_in_order),
         CASE(test_single_file_has_its_name_or_the_one_given),
         CASE(test_two_sources_of_one_name_are_refused_with_both_paths),
+        CASE(test_below_a_base_sources_have_their_paths_as_names),
+        CASE(test_below_a_base_nothing_is_there_twice_or_elsewhere),
         CASE(test_what_is_no_source_is_refused),
         CASE(test_link_to_a_directory_on_the_command_line_is_the_directory),
         CASE(test_file_that_holds_still_passes),
@@ -343,6 +460,10 @@ int main(void)
         CASE(test_link_in_its_place_is_followed_only_when_asked),
         CASE(test_young_files_are_racy),
         CASE(test_targets_of_links_are_bytes),
+        CASE(test_what_is_missing_is_read_below_the_fallback_root),
+        CASE(test_both_causes_are_told),
+        CASE(test_links_are_read_below_the_fallback_root),
+        CASE(test_a_whole_source_can_be_below_the_fallback_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,54 @@ static struct stream *stream_objects(const struct object_set *set, const struct 
     return stream;
 }
 
+static unsigned lists_opened, objects_listed;
+static const struct store_driver *real_driver;
+
+static int counting_open(struct store_list **ret_list, struct store *store, const char *prefix,
+                         const char *start_after, bool delimited, struct err *err)
+{
+    lists_opened++;
+    return real_driver->list_open(ret_list, store, prefix, start_after, delimited, err);
+}
+
+static int counting_next(struct store_list *list, struct object *object, struct err *err)
+{
+    objects_listed++;
+    return real_driver->list_next(list, object, err);
+}
+
+static void test_seek_does_not_list_much_that_is_not_asked_for(void **state)
+{
+    (void)state;
+    char name[64];
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof name, "tree/a/%04d", i);
+        scratch_text(&scratch, name, "");
+    }
+    scratch_text(&scratch, "tree/e/x", "");
+    scratch_text(&scratch, "tree/e/y", "");
+    scratch_text(&scratch, "tree/f", "");
+    struct store *store = open_store();
+    real_driver = store->driver;
+    struct store_driver counting = *real_driver;
+    counting.list_open = counting_open;
+    counting.list_next = counting_next;
+    store->driver = &counting;
+    lists_opened = objects_listed = 0;
+    struct stream *stream = stream_store(store, NULL);
+    struct stream_item *item = NULL;
+    struct err err = { 0 };
+    const char *const keys[] = { "e/", "e/x", "e/xx", "e/y", "f", "g" };
+    const int found[] = { 1, 1, 0, 1, 1, 0 };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_int_equal(stream_seek(stream, keys[i], &item, &err), found[i]);
+    assert_int_equal(lists_opened, 2);
+    assert_in_range(objects_listed, 1, 2100);
+    stream_close(stream);
+    store->driver = real_driver;
+    store->driver->close(store);
+}
+
 static void test_objects_of_many_locations_are_one_tree(void **state)
 {
     (void)state;
@@ -320,6 +368,7 @@ int main(void)
         CASE(test_store_gives_its_objects_with_what_they_are),
         CASE(test_store_goes_on_after_any_key),
         CASE(test_seek_finds_keys_in_order_and_passes_over_others),
+        CASE(test_seek_does_not_list_much_that_is_not_asked_for),
         CASE(test_objects_of_many_locations_are_one_tree),
         CASE(test_record_is_what_was_done_or_found_unchanged),
         CASE(test_record_goes_on_over_segments_and_after_keys),
