@@ -96,10 +96,12 @@ static const char *keep_target(struct reader *reader, const char *value)
 static const char *keep_value(struct reader *reader, const struct opt *row, enum place place,
                               const char *value)
 {
-    const bool is_absent = value[0] == '\0' || strcmp(value, "-") == 0;
-    if (row == NULL && place == PLACE_TARGET && !is_absent)
+    const bool is_empty = value[0] == '\0';
+    const bool is_stdin = row != NULL && strcmp(value, "-") == 0;
+    if (row == NULL && place == PLACE_TARGET && !is_empty)
         return keep_target(reader, value);
-    if (!is_absent && ((row == NULL && place == PLACE_ROOT) || (row != NULL && is_path(row))))
+    const bool is_own_path = row != NULL ? is_path(row) : place == PLACE_ROOT;
+    if (is_own_path && !is_empty && !is_stdin)
         return keep_path(reader->settings, buf_text(&reader->folder), value);
     return keep(reader->settings, mem_string(value));
 }
