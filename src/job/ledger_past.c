@@ -153,33 +153,31 @@ static void count_sealed(struct ledger *ledger, uint32_t number, const struct re
     result_sum_merge(&ledger->counts.sum, &file->sum);
 }
 
+/* 1 and counted; 0 when it is not sealed; -1. */
+static int take_sealed(struct ledger *ledger, uint32_t number, struct err *err)
+{
+    struct result_file file;
+    const int there = open_sealed(ledger, number, false, &file, err);
+    if (there == 1) {
+        count_sealed(ledger, number, &file);
+        result_file_done(&file);
+    }
+    return there;
+}
+
 int ledger_read_past(struct ledger *ledger, struct err *err)
 {
-    for (uint32_t number = 1; number <= ledger->generation->sealed; number++) {
-        struct result_file file;
-        const int there = open_sealed(ledger, number, false, &file, err);
-        if (there < 0)
+    for (uint32_t number = 1; number <= ledger->generation->sealed; number++)
+        if (take_sealed(ledger, number, err) < 0)
             return -1;
-        if (there == 1) {
-            count_sealed(ledger, number, &file);
-            result_file_done(&file);
-        }
-    }
     return read_journals(ledger, 0, err);
 }
 
 bool ledger_adopt(struct ledger *ledger, uint32_t number)
 {
     SCOPED_LOCK(&ledger->lock);
-    struct result_file file;
     struct err ignored = { 0 }; /* it is asked for again */
-    if (ledger_is_sealed(ledger, number))
-        return true;
-    if (open_sealed(ledger, number, false, &file, &ignored) != 1)
-        return false;
-    count_sealed(ledger, number, &file);
-    result_file_done(&file);
-    return true;
+    return ledger_is_sealed(ledger, number) || take_sealed(ledger, number, &ignored) == 1;
 }
 
 /* ---- for the dispatcher ---- */
@@ -259,20 +257,14 @@ static int unseal(struct ledger *ledger, uint32_t number, struct err *err)
 static int renew(struct ledger *ledger, uint32_t number, uint32_t claim, bool retry,
                  struct err *err)
 {
-    struct result_file file;
     if (retry && ledger_is_sealed(ledger, number)) {
         const int opened = unseal(ledger, number, err);
         if (opened != 1)
             return opened;
     } else {
-        const int there = open_sealed(ledger, number, false, &file, err);
-        if (there < 0)
-            return -1;
-        if (there == 1) {
-            count_sealed(ledger, number, &file);
-            result_file_done(&file);
-            return 0;
-        }
+        const int there = take_sealed(ledger, number, err);
+        if (there != 0)
+            return there < 0 ? -1 : 0;
     }
     if (claim == 1 && !retry)
         return 1;
