@@ -186,7 +186,8 @@ static int check_spec(const struct settings *settings, const struct job_spec *sp
     return status;
 }
 
-/* SRC DEST, or what a job file says: the record of the job that put it, if there is one, is of use. */
+/* SRC DEST, or what a job file says: the record of the job that put it, if there is one, is of use.
+ */
 static int check_ends(const struct settings *settings, char **operands, struct err *err)
 {
     struct job_spec spec;
