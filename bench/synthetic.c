@@ -73,18 +73,19 @@ static void fill(struct stat *st, uint64_t inode)
 /* One component below a directory of ours: its inode, 0 = there is none. */
 static uint64_t child(uint64_t inode, const char *name, size_t len)
 {
-    char text[32];
-    unsigned number = 0;
     if (len == 0 || (len == 1 && name[0] == '.'))
         return inode;
-    if (len >= sizeof text || !is_dir(inode))
+    if (!is_dir(inode))
         return 0;
-    memcpy(text, name, len);
-    text[len] = '\0';
+    char *end = NULL;
+    const unsigned long number = strtoul(name + 1, &end, 10);
     if (inode == ROOT_INODE)
-        return sscanf(text, "d%u", &number) == 1 && number < dir_count ? dir_inode(number) : 0;
-    return sscanf(text, "f%u.jpg", &number) == 1 && number < file_count
-               ? file_inode((uint32_t)(inode - dir_inode(0)), number)
+        return name[0] == 'd' && end == name + len && number < dir_count
+                   ? dir_inode((uint32_t)number)
+                   : 0;
+    return name[0] == 'f' && end + 4 == name + len && memcmp(end, ".jpg", 4) == 0 &&
+                   number < file_count
+               ? file_inode((uint32_t)(inode - dir_inode(0)), (uint32_t)number)
                : 0;
 }
 

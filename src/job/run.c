@@ -285,7 +285,7 @@ static int follow_lead(struct run *run, struct err *err)
         if (claim_lead(&run->claim, NULL, err) < 0)
             return -1;
     }
-    return follow_plan(run, err);
+    return follow_plan(run, err) < 0 || generation_check(&run->generation, err) < 0 ? -1 : 0;
 }
 
 static void follow(struct run *run)
@@ -434,6 +434,17 @@ static void run_free(struct run *run)
     mem_release(run);
 }
 
+/* The plan grows meanwhile, and the lead has looked whether it is whole. */
+static int open_beside(struct run *run, uint32_t number, struct err *err)
+{
+    if (generation_open(&run->generation, run->job, number, err) < 0)
+        return -1;
+    if (generation_sum(&run->generation, err) == 0)
+        return 0;
+    generation_done(&run->generation);
+    return -1;
+}
+
 /* Lead the job, or work beside the process that does: with the generation that it works on. */
 static int claim_or_join(struct run *run, struct err *err)
 {
@@ -451,7 +462,7 @@ static int claim_or_join(struct run *run, struct err *err)
             return -1;
         if (newest != finished) {
             run->recorded = finished;
-            return open_generation(run, newest, err);
+            return open_beside(run, newest, err);
         }
         if (stop_sleep(run->stop, FOLLOW_NS, err) < 0)
             return -1;
