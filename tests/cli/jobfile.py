@@ -164,7 +164,7 @@ def what_is_wrong_is_named_with_its_line(it):
 def again_goes_on_and_then_looks_for_what_is_new(it):
     make_tree(it / "public", {f"edr/d{number % 6}/f{number:04}": b"%d" % number * 400 for number in range(600)})
     set_age(it / "public")
-    job_file(it, "root=public", "target=file:store", "release=edr", "bwlimit=100K")
+    job_file(it, "root=public", "target=file:store", "release=edr", "bwlimit=50K")
     process = it.start("run", "-f", "mirror.ini")
     it.wait_for(lambda: (it / "store").exists() and len(keys(it / "store")) > 10, process)
     process.send_signal(signal.SIGINT)
