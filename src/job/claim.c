@@ -275,6 +275,25 @@ static int link_claim(const struct claim *claim, int dir_fd, const char *name, s
     return err_sys(err, ERR_LOCAL, "claim '%s'", name);
 }
 
+/* Files of processes that were killed; claims that they had on batches keep what is in them. */
+static void sweep(const struct claim *claim)
+{
+    struct err ignored = { 0 };
+    DIR *dir = open_claims(claim->dir_fd, &ignored);
+    if (dir == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        struct claim_owner owner;
+        err_clear(&ignored);
+        if (strncmp(entry->d_name, HELPER_PREFIX, strlen(HELPER_PREFIX)) == 0 &&
+            strcmp(entry->d_name, claim->name) != 0 &&
+            claim_read_file(&owner, claim->dir_fd, entry->d_name, 1, &ignored) == 0 &&
+            is_gone(&owner))
+            unlinkat(claim->dir_fd, entry->d_name, 0);
+    }
+    closedir(dir);
+}
+
 int claim_lead(struct claim *claim, struct claim_owner *ret_owner, struct err *err)
 {
     SCOPED_LOCK(&claim->lock);
@@ -292,6 +311,7 @@ int claim_lead(struct claim *claim, struct claim_owner *ret_owner, struct err *e
         claim->number = owner.number + 1;
         unlinkat(claim->dir_fd, claim->name, 0);
         claim->name[0] = '\0';
+        sweep(claim);
     } else if (won == 0 && ret_owner != NULL) {
         return read_owner(ret_owner, claim->dir_fd, err);
     }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -141,6 +142,71 @@ static void test_job_of_a_killed_process_is_taken_over(void **state)
     assert_true(claim_owner_is_local(&dead));
     assert_false(claim_owner_lives_here(&dead));
     take(&claim, 2);
+    claim_release(&claim);
+}
+
+static uint32_t files_of_helpers(void)
+{
+    uint32_t count = 0;
+    DIR *dir = opendir(scratch_path(&scratch, "claims"));
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        count += strncmp(entry->d_name, "with-", 5) == 0;
+    closedir(dir);
+    return count;
+}
+
+static void test_batches_go_from_hand_to_hand(void **state)
+{
+    (void)state;
+    struct claim lead;
+    struct claim helper;
+    struct err err = { 0 };
+    uint32_t number = 0;
+    take(&lead, 1);
+    assert_int_equal(claim_join(&helper, scratch.fd, &err), 0);
+    assert_int_equal(claim_lead(&helper, NULL, &err), 0);
+    assert_int_equal(claim_batch(&lead, scratch.fd, 7, &number, &err), 1);
+    assert_int_equal(number, 1);
+    assert_int_equal(claim_batch(&helper, scratch.fd, 7, &number, &err), 0);
+    assert_int_equal(claim_batch(&lead, scratch.fd, 7, &number, &err), 1); /* it is ours already */
+    assert_int_equal(number, 1);
+    claim_release(&lead);
+    assert_int_equal(claim_batch(&helper, scratch.fd, 7, &number, &err), 1);
+    assert_int_equal(number, 2);
+    assert_true(claim_batch_holds(scratch.fd, 7, 2));
+    assert_false(claim_batch_holds(scratch.fd, 7, 1));
+    claim_batch_done(scratch.fd, 7);
+    assert_int_equal(claim_batch(&helper, scratch.fd, 7, &number, &err), 1);
+    assert_int_equal(number, 1);
+    claim_batch_done(scratch.fd, 7);
+    assert_int_equal(claim_lead(&helper, NULL, &err), 1);
+    assert_true(claim_leads(&helper));
+    claim_release(&helper);
+}
+
+static void test_batch_of_a_killed_helper_is_taken_over_and_its_file_swept(void **state)
+{
+    (void)state;
+    struct claim claim;
+    struct err err = { 0 };
+    uint32_t number = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        struct claim mine;
+        if (claim_join(&mine, scratch.fd, &err) < 0 ||
+            claim_batch(&mine, scratch.fd, 3, &number, &err) != 1)
+            _exit(1);
+        kill(getpid(), SIGKILL);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(files_of_helpers(), 1);
+    take(&claim, 1);
+    assert_int_equal(files_of_helpers(), 0);
+    assert_int_equal(claim_batch(&claim, scratch.fd, 3, &number, &err), 1);
+    assert_int_equal(number, 2);
     claim_release(&claim);
 }
 
@@ -338,6 +404,8 @@ int main(void)
         CASE(test_job_of_a_living_process_is_refused_and_given_on_release),
         CASE(test_counter_moves_with_each_beat),
         CASE(test_job_of_a_killed_process_is_taken_over),
+        CASE(test_batches_go_from_hand_to_hand),
+        CASE(test_batch_of_a_killed_helper_is_taken_over_and_its_file_swept),
         CASE(test_zombie_owns_nothing),
         CASE(test_number_grows_and_old_owners_see_that),
         CASE(test_release_of_an_old_claim_leaves_the_new_one),
