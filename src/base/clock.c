@@ -4,6 +4,7 @@
 #include "base/units.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int64_t read_clock(clockid_t id)
 {
@@ -89,22 +90,23 @@ int clock_parse_moment(int64_t *ret_ns, const char *text, int64_t now_ns, struct
 {
     const time_t now = clock_to_timespec(now_ns).tv_sec;
     struct tm tm;
-    char day[3];
+    int year = 0;
+    int month = 0;
+    int day = 0;
+    char between[2];
     int used = 0;
     if (localtime_r(&now, &tm) == NULL)
         return refuse_moment(text, err);
     tm.tm_isdst = -1;
-    if (sscanf(text, "%4d-%2d-%2d%1[T ]%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, day, &used) ==
-        4) {
-        const int month = tm.tm_mon;
-        const int day_of_month = tm.tm_mday;
-        tm.tm_year -= 1900;
-        tm.tm_mon--;
+    if (sscanf(text, "%4d-%2d-%2d%1[T ]%n", &year, &month, &day, between, &used) == 4) {
+        tm.tm_year = year - 1900;
+        tm.tm_mon = month - 1;
+        tm.tm_mday = day;
         if (parse_time_of_day(&tm, text + used) < 0)
             return refuse_moment(text, err);
         *ret_ns = (int64_t)mktime(&tm) * NS_PER_S;
         /* mktime() takes 30 February for 2 March. */
-        return tm.tm_mon == month - 1 && tm.tm_mday == day_of_month ? 0 : refuse_moment(text, err);
+        return tm.tm_mon == month - 1 && tm.tm_mday == day ? 0 : refuse_moment(text, err);
     }
     if (parse_time_of_day(&tm, text) == 0) {
         time_t then = mktime(&tm);
@@ -118,7 +120,9 @@ int clock_parse_moment(int64_t *ret_ns, const char *text, int64_t now_ns, struct
     }
     uint64_t seconds = 0;
     struct err ignored = { 0 };
-    if (units_parse_span(&seconds, text + (text[0] == '+'), &ignored) < 0 ||
+    /* "7" could be an hour as well as seconds. */
+    if (text[strspn(text, "0123456789")] == '\0' ||
+        units_parse_span(&seconds, text + (text[0] == '+'), &ignored) < 0 ||
         seconds > (uint64_t)(INT64_MAX - now_ns) / NS_PER_S)
         return refuse_moment(text, err);
     *ret_ns = now_ns + (int64_t)seconds * NS_PER_S;

@@ -97,6 +97,8 @@ def repeat_is_that_loop(it):
 @case
 def until_begins_nothing_after_its_time(it):
     source(it)
+    moment = time.strftime("%H:%M", time.gmtime(time.time() + 3 * 3600))
+    it.lade("put", "--job", "later", "--until", moment, "src", "file:later")
     it.lade("put", "--job", "job", "--until", "tomorrow", "src", "file:store", status=2).has("tomorrow", "07:30")
     done = it.lade("put", "--job", "job", "--until", "+1s", "--bwlimit", "300K", "src", "file:store", status=5)
     check(done.seconds < 8, "went on for long", done)

@@ -76,9 +76,61 @@ static void test_clock_text_local_follows_the_time_zone(void **state)
     assert_string_equal(text, "2026-11-21 11:30:05");
 }
 
+static void expect_moment(const char *text, int64_t now_s, int64_t want_s)
+{
+    struct err err = { 0 };
+    int64_t got = 0;
+    assert_int_equal(clock_parse_moment(&got, text, now_s * NS_PER_S + 1, &err), 0);
+    const int64_t exact = text[0] == '+' || strpbrk(text, "smhd") != NULL;
+    assert_true(got == want_s * NS_PER_S + exact);
+}
+
+static void test_moments_that_people_name(void **state)
+{
+    (void)state;
+    const int64_t day = 1795219200; /* 2026-11-21, 00:00 UTC */
+    setenv("TZ", "UTC", 1);
+    tzset();
+    expect_moment("07:30", day, day + 27000);
+    expect_moment("07:30:15", day, day + 27015);
+    /* The next one: tomorrow when it is over today. */
+    expect_moment("07:30", day + 40000, day + 86400 + 27000);
+    expect_moment("07:30", day + 27000, day + 86400 + 27000);
+    expect_moment("2026-11-22 07:30", day, day + 86400 + 27000);
+    expect_moment("2026-11-22T07:30:01", day, day + 86400 + 27001);
+    expect_moment("+2h", day, day + 7200);
+    expect_moment("90m", day, day + 5400);
+}
+
+static void test_what_is_no_moment_is_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = { "",
+                                         "tomorrow",
+                                         "24:00",
+                                         "12:60",
+                                         "7",
+                                         "7:",
+                                         "2026-02-30 12:00",
+                                         "2026-11-21",
+                                         "07:30x",
+                                         "+",
+                                         "2026-11-21 25:00",
+                                         "-5m" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct err err = { 0 };
+        int64_t got = 0;
+        if (clock_parse_moment(&got, wrong[i], NS_PER_S, &err) != -1)
+            print_message("'%s' is taken\n", wrong[i]);
+        assert_int_equal(err.kind, ERR_USAGE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moments_that_people_name),
+        cmocka_unit_test(test_what_is_no_moment_is_refused),
         cmocka_unit_test(test_clock_monotonic_does_not_go_back),
         cmocka_unit_test(test_clock_now_is_later_than_2020),
         cmocka_unit_test(test_clock_timespec_round_trips_also_before_1970),
