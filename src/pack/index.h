@@ -1,0 +1,93 @@
+/* pack/index.h: the index of a pack, byte for byte as docs/formats.md ("Packs") says: built from
+ * members in order, and the parts that a reader takes from it. pack/join.h and pack/reader.h are
+ * what others use.
+ * Owner: one thread each. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/zblock.h"
+#include "pack/join.h"
+#include "pack/member.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INDEX_KEYS_BYTES ((size_t)256 * 1024) /* a block is closed before its keys get longer */
+#define INDEX_KEYS_MAX (INDEX_KEYS_BYTES + PACK_KEY_MAX) /* unless one key alone is */
+#define INDEX_MEMBERS_MAX 8192u                          /* of a block */
+#define INDEX_TARGETS_BYTES ((size_t)64 * 1024)          /* targets of a block; one may go beyond */
+#define INDEX_NUMBERS_MAX ((size_t)32 * 1024 * 1024)
+#define INDEX_BLOCKS_MAX (UINT32_C(1) << 20)
+#define INDEX_TABLE_MAX ((size_t)64 * 1024 * 1024)
+#define INDEX_HEAD_BYTES 8u
+#define INDEX_FOOTER_BYTES 104u
+#define INDEX_FRAME 0x184D2A5Cu /* the skippable frame that holds it */
+#define SEEK_FRAME 0x184D2A5Eu
+#define SEEK_MAGIC 0x8F92EAB1u
+#define SEEK_FOOTER_BYTES 9u
+#define SEEK_ENTRY_BYTES 8u
+
+/* ---- writing ---- */
+
+struct index_writer;
+struct index_writer *index_writer_new(void);
+void index_writer_free(struct index_writer *writer);
+/* The frames that follow those before. */
+void index_writer_frame(struct index_writer *writer, const struct pack_frame *frame);
+/* The next member; its frames have been given. `offset_bytes` and `stored_bytes` are set. Its header
+ * begins at header_offset in the tar stream. ERR_CORRUPT unless its key is behind the last. */
+CHECKED int index_writer_add(struct index_writer *writer, const struct pack_member *member,
+                             uint64_t header_offset, struct err *err);
+/* Append the whole index and forget it. ERR_LIMIT when it does not fit a skippable frame. With
+ * `seek` not NULL also a seek table, which lists the frames and the index. */
+CHECKED int index_writer_finish(struct index_writer *writer, const struct pack_info *info,
+                                bool seekable, struct buf *out, struct err *err);
+
+/* ---- reading ---- */
+
+struct index_footer {
+    uint64_t index_bytes;               /* from its magic to the end of the footer */
+    uint64_t table_offset, keys_offset; /* in it */
+    uint32_t table_packed, table_raw;
+    uint64_t table_crc, seek_crc;
+    uint64_t member_count, content_bytes, tar_bytes, data_bytes;
+    uint32_t frame_count, block_count;
+};
+/* The footer at the end of an index. ERR_ABSENT: there is none. */
+CHECKED int index_read_footer(const void *bytes, struct index_footer *ret_footer, struct err *err);
+
+struct index_block {
+    const char *first; /* every key of the block is at or behind this, all before it are before */
+    uint32_t first_len;
+    uint32_t count;
+    uint64_t numbers_offset, keys_offset; /* in the index */
+    uint32_t numbers_packed, numbers_raw, keys_packed, keys_raw;
+    uint64_t numbers_crc, keys_crc;
+};
+struct index_table {
+    struct index_footer footer;
+    struct pack_info info;
+    struct index_block *blocks;
+    struct buf text; /* what first and info point to */
+};
+/* The table of blocks, from its bytes in the index. */
+CHECKED int index_read_table(struct index_table *ret_table, const struct index_footer *footer,
+                             const void *packed, struct err *err);
+void index_table_done(struct index_table *table);
+
+/* A block, expanded and taken apart. Zero-initialised is empty. */
+struct index_rows {
+    struct zblock zblock;
+    struct buf keys, numbers, fixed, frames;
+    uint32_t block, count;
+    bool has_keys, has_numbers;
+    uint32_t frame_count;
+};
+CHECKED int index_read_keys(struct index_rows *rows, const struct index_table *table,
+                            uint32_t block, const void *packed, struct err *err);
+/* After its keys. */
+CHECKED int index_read_numbers(struct index_rows *rows, const struct index_table *table,
+                               uint32_t block, const void *packed, struct err *err);
+void index_rows_done(struct index_rows *rows);
