@@ -229,6 +229,29 @@ static bool is_of_arrays(const char *path)
     return c == '[';
 }
 
+/* How entries are put together to packs. */
+static int take_pack(struct job_spec *spec, const struct settings *settings, struct err *err)
+{
+    const char *mode = settings->pack;
+    if (mode == NULL || strcmp(mode, "off") == 0)
+        return 0;
+    if (strcmp(mode, "auto") == 0) {
+        spec->pack = JOB_PACK_AUTO;
+        spec->pack_below_bytes = settings->pack_below_bytes;
+        spec->pack_bytes = settings->pack_bytes;
+    } else if (mode[strspn(mode, "0123456789")] == '\0' && strlen(mode) <= 4) {
+        spec->pack = JOB_PACK_LEVEL;
+        spec->pack_level = (uint32_t)strtoul(mode, NULL, 10);
+    } else {
+        err_set(err, ERR_USAGE, "--pack=%s", mode);
+        return err_hint(err, "say auto, off, or how many levels below SRC a pack is made of each "
+                             "directory");
+    }
+    spec->compress_level = (uint32_t)settings->compress_level;
+    spec->no_compress = settings->no_compress;
+    return 0;
+}
+
 static int fill_put(struct job_spec *spec, const struct settings *settings, char **operands,
                     size_t count, struct err *err)
 {
@@ -261,8 +284,8 @@ static int fill_put(struct job_spec *spec, const struct settings *settings, char
         return -1;
     if (spec->one_name != NULL && spec->fallback_root != NULL)
         return err_set(err, ERR_USAGE, "--fallback-root does not go with a new name for one file");
-    if (take_batches(spec, settings, err) < 0 || take_meta(spec, settings, err) < 0 ||
-        ask_filter_text(spec, settings, err) < 0)
+    if (take_batches(spec, settings, err) < 0 || take_pack(spec, settings, err) < 0 ||
+        take_meta(spec, settings, err) < 0 || ask_filter_text(spec, settings, err) < 0)
         return -1;
     return check_not_inside(spec, err);
 }

@@ -121,7 +121,7 @@ static void bash_verb(struct buf *out, const struct command *command)
     }
     buf_add_text(out, "'\n        case $prev in\n");
     for (size_t i = 0; (row = opt_at(command->tables, i)) != NULL; i++) {
-        if (opt_takes_value(row))
+        if (opt_takes_value(row) && row->bare == NULL)
             bash_value(out, row);
     }
     buf_add_text(out, "        esac\n        ;;\n");
@@ -191,9 +191,14 @@ static void zsh_option(struct buf *out, const struct opt *row, bool letter)
     if (letter)
         buf_printf(out, "-%c%s[", row->letter, opt_takes_value(row) ? "+" : "");
     else
-        buf_printf(out, "--%s%s[", row->name, opt_takes_value(row) ? "=" : "");
+        buf_printf(out, "--%s%s[", row->name,
+                   row->bare != NULL      ? "=-"
+                   : opt_takes_value(row) ? "="
+                                          : "");
     zsh_text(out, row->help);
     buf_add_char(out, ']');
+    if (row->bare != NULL)
+        buf_add_char(out, ':'); /* the value may be left out */
     if (opt_takes_value(row))
         zsh_value(out, row);
     buf_add_char(out, '\'');
@@ -280,7 +285,7 @@ static void fish_option(struct buf *out, const struct command *command, const st
     buf_printf(out, "complete -c lade -n '__lade_verb_is %s' -l %s", command->name, row->name);
     if (row->letter != '\0')
         buf_printf(out, " -s %c", row->letter);
-    if (opt_takes_value(row))
+    if (opt_takes_value(row) && row->bare == NULL)
         fish_value(out, row);
     buf_add_text(out, " -d ");
     fish_text(out, row->help);

@@ -25,7 +25,9 @@ static void add_option_name(struct buf *out, const struct opt *row)
         buf_printf(out, "  -%c, --%s", row->letter, row->name);
     else
         buf_printf(out, "      --%s", row->name);
-    if (opt_takes_value(row))
+    if (row->bare != NULL)
+        buf_printf(out, "[=%s]", row->arg);
+    else if (opt_takes_value(row))
         buf_printf(out, " %s", row->arg);
 }
 

@@ -96,7 +96,11 @@ static void add_option_names(struct buf *out, const struct opt *row)
     buf_add_text(out, "\\fB\\-\\-");
     add_text(out, row->name);
     buf_add_text(out, "\\fR");
-    if (opt_takes_value(row)) {
+    if (row->bare != NULL) {
+        buf_add_text(out, "[=");
+        add_operands(out, row->arg);
+        buf_add_char(out, ']');
+    } else if (opt_takes_value(row)) {
         buf_add_char(out, ' ');
         add_operands(out, row->arg);
     }

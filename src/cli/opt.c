@@ -136,6 +136,8 @@ static int take_next(struct parse *parse, const struct opt *row, const char **re
 static int set_option(struct parse *parse, const struct opt *row, const char *value,
                       struct err *err)
 {
+    if (value == NULL && row->bare != NULL)
+        value = row->bare;
     if (value == NULL && opt_takes_value(row) && take_next(parse, row, &value, err) < 0)
         return -1;
     return opt_value_set(parse->settings, row, value, err);

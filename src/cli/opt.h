@@ -53,6 +53,7 @@ struct opt {
     enum setting_rule_kind rule; /* OPT_RULE */
     enum opt_group group;
     const char *implied;  /* takes no value: it stands for this one */
+    const char *bare;     /* what it stands for without a value, which comes behind '=' then */
     const char *not_with; /* the flag that this flag contradicts */
     const char *arg;      /* what the value is called, for people */
     const char *help;     /* one line, for --help */

@@ -559,6 +559,64 @@ const struct opt rows_batch_size[] = {
     { 0 },
 };
 
+const struct opt rows_pack[] = {
+    { .name = "pack",
+      .type = OPT_STRING,
+      .offset = FIELD(pack),
+      .fallback = "off",
+      .bare = "auto",
+      .group = OPT_GROUP_ACTION,
+      .arg = "MODE",
+      .help = "store small files in packs: auto, off, or a number of levels",
+      .doc =
+          "Store many files as one object: a .tar.zst with an index, in which one file can be "
+          "found "
+          "and fetched. With auto (or no value), files below --pack-below go into packs of "
+          "--pack-size, a directory's files together where that fits, and larger ones are objects "
+          "of their own. A number makes exactly one pack of each directory that many levels below "
+          "SRC, whatever its size: 0 is one pack of everything, 1 a pack of each directory in SRC; "
+          "files above that level are objects of their own." },
+    { .name = "pack-below",
+      .type = OPT_BYTES,
+      .offset = FIELD(pack_below_bytes),
+      .fallback = "8M",
+      .min = 1,
+      .max = UINT64_C(8) << 20,
+      .group = OPT_GROUP_ACTION,
+      .arg = "SIZE",
+      .help = "--pack=auto: pack files smaller than this",
+      .doc = "With --pack=auto, files smaller than this go into packs; at most 8M." },
+    { .name = "pack-size",
+      .type = OPT_BYTES,
+      .offset = FIELD(pack_bytes),
+      .fallback = "0",
+      .max = UINT64_C(1) << 40,
+      .group = OPT_GROUP_ACTION,
+      .arg = "SIZE",
+      .help = "--pack=auto: content of a pack, 0 = by the size of all",
+      .doc = "With --pack=auto, a pack has about so much content. With 0 it grows with the size of "
+             "all, from 64M to 1G." },
+    { .name = "level",
+      .type = OPT_COUNT,
+      .offset = FIELD(compress_level),
+      .fallback = "1",
+      .min = 1,
+      .max = 19,
+      .group = OPT_GROUP_ACTION,
+      .arg = "N",
+      .help = "compress packs that hard, 1 to 19",
+      .doc = "The level of zstd for packs, from 1 (fast) to 19. What does not compress is stored "
+             "as it is at any level." },
+    { .name = "no-compress",
+      .type = OPT_FLAG,
+      .offset = FIELD(no_compress),
+      .group = OPT_GROUP_ACTION,
+      .help = "packs are plain .tar, with the index beside them",
+      .doc = "Make packs that are plain tar files, NAME.tar, with the index as an object beside "
+             "it, NAME.tar.index." },
+    { 0 },
+};
+
 const struct opt rows_export[] = {
     { .name = "export",
       .type = OPT_STRING,

@@ -103,6 +103,11 @@ struct settings {
     uint64_t max_batches;         /* 0 = all */
     const char *batch_bytes;      /* --batch-bytes, NULL = not given */
     uint64_t batch_objects;       /* --batch-objects */
+    const char *pack;             /* --pack: "off", "auto", a number */
+    uint64_t pack_below_bytes;    /* --pack-below */
+    uint64_t pack_bytes;          /* --pack-size; 0 = by the size of all */
+    uint64_t compress_level;      /* --level */
+    bool no_compress;             /* --no-compress */
     const char *site;             /* NULL = not given */
     uint64_t rate_bytes_per_s;    /* 0 = not given */
     const char *export;           /* NULL = not given */

@@ -21,6 +21,7 @@ void dispatch_done(struct run *run)
 {
     struct dispatch *dispatch = &run->dispatch;
     large_free_all(run);
+    packing_free_all(run);
     segment_done(&dispatch->segment);
     mem_free(dispatch->open);
     mem_free(dispatch->foreign);
@@ -136,10 +137,79 @@ static int next_open_locked(struct dispatch *dispatch, struct err *err)
 
 static void hold_locked(struct dispatch *dispatch)
 {
+    dispatch->held = true;
+    if (dispatch->entry.name == dispatch->entry_name.data)
+        return; /* once more */
     buf_clear(&dispatch->entry_name);
     buf_add(&dispatch->entry_name, dispatch->entry.name, dispatch->entry.name_len);
     dispatch->entry.name = buf_text(&dispatch->entry_name);
-    dispatch->held = true;
+}
+
+/* The open pack gets no more: *ret_work is what ends it, when nobody else will. */
+static bool close_pack_locked(struct dispatch *dispatch, struct work *ret_work)
+{
+    struct packing *packing = dispatch->packing;
+    dispatch->packing = NULL;
+    if (packing == NULL || !packing_close_locked(packing))
+        return false;
+    ret_work->kind = WORK_PACKED;
+    ret_work->packing = packing;
+    ret_work->count = 0;
+    return true;
+}
+
+/* A part of a file that does not fit one chunk. */
+static void take_piece_locked(struct dispatch *dispatch, struct work *work)
+{
+    const uint64_t left = dispatch->entry.size_bytes - dispatch->piece_offset;
+    work->piece_offset = dispatch->piece_offset;
+    work->piece_bytes = left < CHUNK_CONTENT_BYTES ? left : CHUNK_CONTENT_BYTES;
+    dispatch->piece_offset += work->piece_bytes;
+    if (dispatch->piece_offset < dispatch->entry.size_bytes)
+        hold_locked(dispatch);
+    else
+        dispatch->piece_offset = 0;
+}
+
+enum taken { TAKEN_ON, TAKEN_FULL };
+
+/* An entry that goes into a pack. TAKEN_ON: more may come; TAKEN_FULL: the work is complete, or is
+ * to be done before the entry, which is held. */
+static enum taken take_packed_locked(struct run *run, struct work *work, uint64_t *bytes)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    struct plan_entry *entry = &dispatch->entry;
+    const bool other =
+        dispatch->packing == NULL || strcmp(packing_name(dispatch->packing), entry->pack) != 0;
+    if (work->count != 0 && (work->packing == NULL || other)) {
+        hold_locked(dispatch);
+        return TAKEN_FULL;
+    }
+    if (other && close_pack_locked(dispatch, work)) {
+        hold_locked(dispatch);
+        return TAKEN_FULL;
+    }
+    struct packing *packing = packing_of_locked(run, entry);
+    if (packing == NULL)
+        return TAKEN_ON;
+    dispatch->packing = packing;
+    const bool pieces = entry->kind == ENTRY_FILE && entry->size_bytes > 2 * CHUNK_CONTENT_BYTES;
+    if (pieces && work->count != 0) {
+        hold_locked(dispatch);
+        return TAKEN_FULL;
+    }
+    work->kind = WORK_CHUNK;
+    work->packing = packing;
+    add_entry(work, entry);
+    *bytes += entry->size_bytes;
+    if (pieces) {
+        if (dispatch->piece_offset == 0)
+            dispatch->piece_offset = packing_piece_done(packing, entry->ordinal);
+        take_piece_locked(dispatch, work);
+        return TAKEN_FULL;
+    }
+    return work->count == CHUNK_ENTRIES_MAX || *bytes >= CHUNK_CONTENT_BYTES ? TAKEN_FULL
+                                                                             : TAKEN_ON;
 }
 
 static void close_segment_locked(struct dispatch *dispatch)
@@ -158,13 +228,28 @@ static int take_entries_locked(struct run *run, struct work *work, struct err *e
     work->segment = dispatch->segment.number;
     work->is_again = dispatch->is_again;
     work->count = 0;
+    work->packing = NULL;
+    work->piece_bytes = work->piece_offset = 0;
     buf_clear(&work->names);
-    while (work->count < dispatch->entries_max && bytes < RUN_BYTES) {
+    while (work->packing != NULL || (work->count < dispatch->entries_max && bytes < RUN_BYTES)) {
         const int got = next_open_locked(dispatch, err);
         if (got < 0)
             return -1;
         if (got == 0) {
-            close_segment_locked(dispatch);
+            /* What ends the pack is the next work. */
+            if (work->count == 0 && close_pack_locked(dispatch, work))
+                return 1;
+            if (work->count == 0 || dispatch->packing == NULL)
+                close_segment_locked(dispatch);
+            break;
+        }
+        if (dispatch->entry.pack != NULL) {
+            if (take_packed_locked(run, work, &bytes) == TAKEN_FULL)
+                break;
+            continue;
+        }
+        if (work->packing != NULL) {
+            hold_locked(dispatch);
             break;
         }
         const bool large = is_large(run, &dispatch->entry);
@@ -180,8 +265,12 @@ static int take_entries_locked(struct run *run, struct work *work, struct err *e
             break;
         }
     }
+    if (work->kind == WORK_CHUNK) {
+        work->sequence = packing_hand_out_locked(work->packing);
+        dispatch->chunk_count++;
+    }
     fix_names(work);
-    return work->count != 0;
+    return work->count != 0 || work->kind == WORK_PACKED;
 }
 
 /* 1: the segment is open now; 0: another process has it, or it needs no work; -1. */
@@ -348,6 +437,10 @@ static int next_locked(struct run *run, struct work *work, struct err *err)
         if (take_part_locked(dispatch, most_parts, work))
             return 1;
         bool ended = false;
+        if (dispatch->packing != NULL && dispatch->chunk_count >= packing_window(run)) {
+            cond_wait_for(&dispatch->changed, &dispatch->lock, LOOK_NS);
+            continue;
+        }
         int got = dispatch->is_open ? 1 : open_segment_locked(run, &ended, err);
         if (got == 1) {
             got = take_entries_locked(run, work, err);

@@ -67,6 +67,12 @@ struct plan_entry {
     int64_t mtime_ns;
     char etag[STORE_ETAG_MAX]; /* get: of the object that was listed */
     struct record record;      /* carried from the last generation */
+    /* Put: the key of the pack that it goes into, NULL: an object of its own. Valid as long as the
+     * name. */
+    const char *pack;
+    /* Put: the key of the pack that it is in, and may stay in; NULL: it is in none. */
+    const char *kept;
+    const char *kept_etag; /* of that pack */
 };
 
 enum result_status { /* the numbers are written in journals */

@@ -112,7 +112,8 @@ static int finish_block(struct run *run, struct segment *segment, uint32_t block
         result = segment_next(segment, &entry, err);
         if (result < 0)
             break;
-        if (entry.kind != ENTRY_DIR || entry.action == PLAN_SKIP || entry.action == PLAN_FAIL)
+        if (entry.kind != ENTRY_DIR || entry.action == PLAN_SKIP || entry.action == PLAN_FAIL ||
+            entry.pack != NULL || entry.kept != NULL)
             continue;
         dirs = mem_resize(dirs, (count + 1) * sizeof *dirs);
         dirs[count] = entry;

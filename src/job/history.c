@@ -299,6 +299,7 @@ static void take_record(struct reading *reading, const struct journal_record *re
         take_begin(reading, record);
         break;
     case JOURNAL_PART:
+    case JOURNAL_PACK:
         take_part(reading, record);
         break;
     case JOURNAL_DROP:

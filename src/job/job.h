@@ -18,6 +18,12 @@ enum job_direction { JOB_PUT, JOB_GET };
 #define JOB_BATCH_MAX_BYTES (UINT64_C(1000) * 1000 * 1000 * 1000)
 #define JOB_BATCH_OBJECTS 50000u
 
+enum job_pack {
+    JOB_PACK_OFF,
+    JOB_PACK_AUTO,  /* small files, some directories in one pack */
+    JOB_PACK_LEVEL, /* each directory so many levels below the sources is one pack */
+};
+
 /* All that a plan depends on; a run can only be continued with the same. */
 struct job_spec {
     enum job_direction direction;
@@ -39,6 +45,12 @@ struct job_spec {
      * other limit of bytes, or at twice the entries (and SEGMENT_ENTRIES_MAX). */
     uint64_t batch_min_bytes, batch_max_bytes;
     uint32_t batch_objects;
+    enum job_pack pack; /* put; the rest of these is set only with it */
+    uint32_t pack_level;
+    uint64_t pack_below_bytes; /* JOB_PACK_AUTO: larger files are objects of their own */
+    uint64_t pack_bytes;       /* JOB_PACK_AUTO: of a pack's content; 0: by the size of all */
+    uint32_t compress_level;   /* of zstd */
+    bool no_compress;          /* packs are plain tar */
     struct store_meta *meta;
     size_t meta_count;
     struct store_access access; /* the strings are the spec's */

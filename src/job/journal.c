@@ -116,6 +116,22 @@ void journal_add_part(struct journal *journal, uint32_t segment, uint32_t ordina
     frame_close(journal, frame);
 }
 
+void journal_add_pack(struct journal *journal, uint32_t segment, uint32_t ordinal,
+                      const struct store_part *part, const void *note, size_t note_len)
+{
+    const size_t frame = frame_open(journal, JOURNAL_PACK);
+    struct buf *out = &journal->pending;
+    buf_add_varint(out, segment);
+    buf_add_varint(out, ordinal);
+    buf_add_varint(out, part->number);
+    buf_add_varint(out, part->size_bytes);
+    buf_add_u64(out, part->crc64);
+    buf_add_varint(out, strlen(part->etag));
+    buf_add_text(out, part->etag);
+    buf_add(out, note, note_len);
+    frame_close(journal, frame);
+}
+
 void journal_add_drop(struct journal *journal, uint32_t segment, uint32_t ordinal)
 {
     const size_t frame = frame_open(journal, JOURNAL_DROP);
@@ -202,7 +218,7 @@ static void parse_begin(struct view *view, struct journal_upload *upload)
     parse_text(view, upload->token, sizeof upload->token);
 }
 
-static void parse_part(struct view *view, struct store_part *part)
+static void parse_part_numbers(struct view *view, struct store_part *part)
 {
     const uint64_t number = view_varint(view);
     if (number > UINT32_MAX)
@@ -210,7 +226,26 @@ static void parse_part(struct view *view, struct store_part *part)
     part->number = (uint32_t)number;
     part->size_bytes = view_varint(view);
     part->crc64 = view_u64(view);
+}
+
+static void parse_part(struct view *view, struct store_part *part)
+{
+    parse_part_numbers(view, part);
     parse_text(view, part->etag, sizeof part->etag);
+}
+
+static void parse_pack(struct view *view, struct journal_record *record)
+{
+    parse_part_numbers(view, &record->part);
+    const uint64_t len = view_varint(view);
+    const void *etag = len < STORE_ETAG_MAX ? view_bytes(view, (size_t)len) : NULL;
+    if (etag == NULL) {
+        view->bad = true;
+        return;
+    }
+    struct view text = view_of(etag, (size_t)len);
+    parse_text(&text, record->part.etag, sizeof record->part.etag);
+    record->note = *view;
 }
 
 /* Who wrote it and when is only told, so a short one is taken too. */
@@ -254,6 +289,9 @@ int journal_parse(const void *payload, size_t len, struct journal_record *ret_re
         break;
     case JOURNAL_PART:
         parse_part(&view, &ret_record->part);
+        break;
+    case JOURNAL_PACK:
+        parse_pack(&view, ret_record);
         break;
     case JOURNAL_DROP:
         break;
@@ -338,7 +376,8 @@ int journal_read_next(struct journal_reader *reader, struct journal_record *ret_
         view_of(reader->bytes.data + reader->used, reader->bytes.len - reader->used);
     const uint32_t len = view_u32(&frame);
     const uint64_t crc = view_u64(&frame);
-    if (frame.bad || len == 0 || len > JOURNAL_RECORD_MAX) {
+    if (frame.bad || len == 0 || len > JOURNAL_RECORD_MAX ||
+        len > reader->file_bytes - reader->valid_bytes) {
         reader->damaged = reader->valid_bytes < reader->file_bytes;
         return 0;
     }

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define JOURNAL_RECORD_MAX ((size_t)16 * 1024 * 1024)
+#define JOURNAL_RECORD_MAX ((size_t)1024 * 1024 * 1024) /* the results of a pack are one record */
 
 /* Written in journals. */
 enum journal_kind {
@@ -20,6 +20,7 @@ enum journal_kind {
     JOURNAL_INTENT = 6,  /* entries that are about to be put; what a kill leaves has their tags */
     JOURNAL_TIME = 7,    /* when it was that all before was written */
     JOURNAL_SLOW = 8,    /* an entry whose result follows took JOURNAL_SLOW_NS or longer */
+    JOURNAL_PACK = 9,    /* as PART, of a pack, with what the part holds */
 };
 /* Times are written at most this often: a report needs no more. */
 #define JOURNAL_TIME_NS (INT64_C(1000) * 1000 * 1000)
@@ -48,6 +49,9 @@ void journal_add_results(struct journal *journal, uint32_t segment, uint32_t cou
 void journal_add_begin(struct journal *journal, const struct journal_upload *upload);
 void journal_add_part(struct journal *journal, uint32_t segment, uint32_t ordinal,
                       const struct store_part *part);
+/* `note` is what the pack's part holds, see pack_note in docs/formats.md. */
+void journal_add_pack(struct journal *journal, uint32_t segment, uint32_t ordinal,
+                      const struct store_part *part, const void *note, size_t note_len);
 void journal_add_drop(struct journal *journal, uint32_t segment, uint32_t ordinal);
 void journal_add_intent(struct journal *journal, uint32_t segment, uint32_t first, uint32_t last);
 /* Before a flush: note the time, when something is pending and the last note is old enough. */
@@ -65,7 +69,8 @@ struct journal_record {
         last; /* INTENT: ordinals; RESULTS: first is their count; else first is the ordinal */
     struct view results;          /* RESULTS */
     struct journal_upload upload; /* BEGIN */
-    struct store_part part;       /* PART */
+    struct store_part part;       /* PART, PACK */
+    struct view note;             /* PACK */
     int64_t time_ns;              /* START, TIME */
     int64_t span_ns;              /* SLOW */
     char host[64];                /* START */

@@ -238,7 +238,7 @@ static bool resume(struct worker *worker, struct large *large)
     }
     if (!fits)
         abort_upload(worker, large, tag, upload.upload.token);
-    mem_release(upload.parts);
+    ledger_upload_done(&upload);
     return fits;
 }
 

@@ -16,9 +16,11 @@
 
 enum message_kind {
     MESSAGE_RESULTS,
+    MESSAGE_ENCODED,
     MESSAGE_INTENT,
     MESSAGE_BEGIN,
     MESSAGE_PART,
+    MESSAGE_PACK,
     MESSAGE_DROP,
     MESSAGE_FLUSH,
     MESSAGE_RELEASE
@@ -28,6 +30,7 @@ struct message {
     enum message_kind kind;
     struct ledger_batch *batch;
     uint32_t segment, first, last;
+    struct buf bytes; /* results, or the note of a part */
     struct journal_upload upload;
     struct store_part part;
     bool wait, sync;
@@ -122,11 +125,35 @@ static int take_batch(struct ledger *ledger, struct ledger_batch *batch, struct 
     return result;
 }
 
+static int take_encoded(struct ledger *ledger, const struct message *message, struct err *err)
+{
+    lock_take(&ledger->lock);
+    struct ledger_segment *segment = ledger_find(ledger, message->segment);
+    struct view view = view_of(message->bytes.data, message->bytes.len);
+    while (segment != NULL && view_left(&view) != 0) {
+        const unsigned char *start = view.at;
+        struct result result;
+        if (result_decode(&view, &result) < 0)
+            break;
+        ledger_enter(ledger, segment, &result);
+        segment->at[result.ordinal] = (uint32_t)segment->encoded.len;
+        buf_add(&segment->encoded, start, (size_t)(view.at - start));
+        result_done(&result);
+    }
+    lock_give(&ledger->lock);
+    journal_add_results(&ledger->journal, message->segment, message->first, message->bytes.data,
+                        message->bytes.len);
+    ledger->unsynced_results += message->first;
+    return seal_if_whole(ledger, message->segment, err);
+}
+
 static int take_message(struct ledger *ledger, struct message *message, struct err *err)
 {
     switch (message->kind) {
     case MESSAGE_RESULTS:
         return take_batch(ledger, message->batch, err);
+    case MESSAGE_ENCODED:
+        return take_encoded(ledger, message, err);
     case MESSAGE_INTENT:
         journal_add_intent(&ledger->journal, message->segment, message->first, message->last);
         return 0;
@@ -135,6 +162,10 @@ static int take_message(struct ledger *ledger, struct message *message, struct e
         return 0;
     case MESSAGE_PART:
         journal_add_part(&ledger->journal, message->segment, message->first, &message->part);
+        return 0;
+    case MESSAGE_PACK:
+        journal_add_pack(&ledger->journal, message->segment, message->first, &message->part,
+                         message->bytes.data, message->bytes.len);
         return 0;
     case MESSAGE_DROP:
         journal_add_drop(&ledger->journal, message->segment, message->first);
@@ -186,6 +217,7 @@ static int look_after_claim(struct ledger *ledger, int64_t now_ns, struct err *e
 static void answer(struct ledger *ledger, struct message *message, int result,
                    const struct err *err)
 {
+    buf_done(&message->bytes);
     if (!message->wait) {
         mem_release(message);
         return;
@@ -338,6 +370,7 @@ static void send(struct ledger *ledger, const struct message *message)
     struct message *copy = mem_copy(message, sizeof *message);
     if (!queue_put(&ledger->queue, copy)) {
         batch_free(copy->batch);
+        buf_done(&copy->bytes);
         mem_release(copy);
     }
 }
@@ -360,6 +393,15 @@ void ledger_report(struct ledger *ledger, struct ledger_batch *batch)
     send(ledger, &(struct message){ .kind = MESSAGE_RESULTS, .batch = batch });
 }
 
+void ledger_report_encoded(struct ledger *ledger, uint32_t segment, uint32_t count,
+                           struct buf *encoded)
+{
+    send(ledger,
+         &(struct message){
+             .kind = MESSAGE_ENCODED, .segment = segment, .first = count, .bytes = *encoded });
+    *encoded = (struct buf){ 0 };
+}
+
 int ledger_intent(struct ledger *ledger, uint32_t segment, uint32_t first, uint32_t last,
                   struct err *err)
 {
@@ -380,6 +422,17 @@ void ledger_part(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
 {
     send(ledger, &(struct message){
                      .kind = MESSAGE_PART, .segment = segment, .first = ordinal, .part = *part });
+}
+
+void ledger_pack_part(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
+                      const struct store_part *part, struct buf *note)
+{
+    send(ledger, &(struct message){ .kind = MESSAGE_PACK,
+                                    .segment = segment,
+                                    .first = ordinal,
+                                    .part = *part,
+                                    .bytes = *note });
+    *note = (struct buf){ 0 };
 }
 
 void ledger_drop(struct ledger *ledger, uint32_t segment, uint32_t ordinal)

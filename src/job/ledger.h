@@ -74,8 +74,10 @@ struct ledger_upload {
     struct journal_upload upload;
     uint32_t process;
     struct store_part *parts;
+    struct buf *notes; /* of a pack, what each part holds; else empty */
     size_t part_count;
 };
+void ledger_upload_done(struct ledger_upload *upload);
 bool ledger_find_upload(struct ledger *ledger, uint32_t number, uint32_t ordinal,
                         struct ledger_upload *ret_upload);
 
@@ -83,6 +85,10 @@ bool ledger_find_upload(struct ledger *ledger, uint32_t number, uint32_t ordinal
 
 /* Hand over; returns at once unless the journal lags far behind. */
 void ledger_report(struct ledger *ledger, struct ledger_batch *batch);
+/* The same of `count` results that are encoded already (result_encode()); they become durable all
+ * or none. Takes the bytes over. */
+void ledger_report_encoded(struct ledger *ledger, uint32_t segment, uint32_t count,
+                           struct buf *encoded);
 /* Returns when written: a kill after it finds the intent. */
 CHECKED int ledger_intent(struct ledger *ledger, uint32_t segment, uint32_t first, uint32_t last,
                           struct err *err);
@@ -91,6 +97,9 @@ CHECKED int ledger_begin(struct ledger *ledger, const struct journal_upload *upl
                          struct err *err);
 void ledger_part(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
                  const struct store_part *part);
+/* The same of a part of a pack, with what it holds; the note is taken over. */
+void ledger_pack_part(struct ledger *ledger, uint32_t segment, uint32_t ordinal,
+                      const struct store_part *part, struct buf *note);
 void ledger_drop(struct ledger *ledger, uint32_t segment, uint32_t ordinal);
 
 /* ---- for the display ---- */

@@ -82,6 +82,9 @@ void ledger_size_segment(struct ledger_segment *segment, uint32_t entries);
 void ledger_enter(struct ledger *ledger, struct ledger_segment *segment,
                   const struct result *result);
 
+/* It has no result any more. Only before the segment is in work. */
+void ledger_reopen(struct ledger *ledger, struct ledger_segment *segment, uint32_t ordinal);
+
 /* ledger_past.c */
 /* All that is on disk, at the start. */
 CHECKED int ledger_read_past(struct ledger *ledger, struct err *err);

@@ -5,12 +5,6 @@
 #include "base/scope.h"
 #include "job/ledger_internal.h"
 
-/* A process that works on the job tries again what failed; for a status it is a failure. */
-static bool is_retried(const struct ledger *ledger, const struct result *result)
-{
-    return ledger->options.claim != NULL && result->status == RESULT_FAILED;
-}
-
 /* Journals of several processes are not read in the order of time: what was done once stays so. */
 static bool is_known_better(const struct ledger_segment *segment, const struct result *result)
 {
@@ -26,7 +20,7 @@ static void take_results(struct ledger *ledger, struct ledger_segment *segment, 
         struct result result;
         if (result_decode(&view, &result) < 0)
             return;
-        if (!is_retried(ledger, &result) && !is_known_better(segment, &result)) {
+        if (!is_known_better(segment, &result)) {
             ledger_enter(ledger, segment, &result);
             segment->at[result.ordinal] = (uint32_t)segment->encoded.len;
             buf_add(&segment->encoded, start, (size_t)(view.at - start));
@@ -43,13 +37,37 @@ static struct ledger_upload *find_upload(struct ledger_segment *segment, uint32_
     return NULL;
 }
 
+void ledger_upload_done(struct ledger_upload *upload)
+{
+    for (size_t i = 0; upload->notes != NULL && i < upload->part_count; i++)
+        buf_done(&upload->notes[i]);
+    mem_free(upload->notes);
+    mem_free(upload->parts);
+    upload->part_count = 0;
+}
+
 static void forget_upload(struct ledger_segment *segment, uint32_t ordinal)
 {
     struct ledger_upload *upload = find_upload(segment, ordinal);
     if (upload == NULL)
         return;
-    mem_release(upload->parts);
+    ledger_upload_done(upload);
     *upload = segment->uploads[--segment->upload_count];
+}
+
+static void take_part(struct ledger_segment *segment, const struct journal_record *record)
+{
+    struct ledger_upload *upload = find_upload(segment, record->first);
+    if (upload == NULL)
+        return;
+    const size_t count = upload->part_count + 1;
+    upload->parts = mem_resize(upload->parts, count * sizeof *upload->parts);
+    upload->notes = mem_resize(upload->notes, count * sizeof *upload->notes);
+    upload->parts[count - 1] = record->part;
+    upload->notes[count - 1] = (struct buf){ 0 };
+    if (view_left(&record->note) != 0)
+        buf_add(&upload->notes[count - 1], record->note.at, view_left(&record->note));
+    upload->part_count = count;
 }
 
 static void take_record(struct ledger *ledger, uint32_t process,
@@ -71,12 +89,8 @@ static void take_record(struct ledger *ledger, uint32_t process,
             mem_resize(segment->uploads, (segment->upload_count + 1) * sizeof *segment->uploads);
         segment->uploads[segment->upload_count++] =
             (struct ledger_upload){ .upload = record->upload, .process = process };
-    } else if (record->kind == JOURNAL_PART) {
-        struct ledger_upload *upload = find_upload(segment, record->first);
-        if (upload == NULL)
-            return;
-        upload->parts = mem_resize(upload->parts, (upload->part_count + 1) * sizeof *upload->parts);
-        upload->parts[upload->part_count++] = record->part;
+    } else if (record->kind == JOURNAL_PART || record->kind == JOURNAL_PACK) {
+        take_part(segment, record);
     } else if (record->kind == JOURNAL_DROP) {
         forget_upload(segment, record->first);
     }
@@ -212,6 +226,66 @@ static int settle_by_plan_locked(struct ledger *ledger, struct ledger_segment *s
     return got;
 }
 
+/* The packs of a segment that are stored, as some of their members are known to be in them. */
+struct stored_packs {
+    char **names;
+    size_t count;
+};
+
+static void stored_packs_done(struct stored_packs *packs)
+{
+    for (size_t i = 0; i < packs->count; i++)
+        mem_release(packs->names[i]);
+    mem_free(packs->names);
+}
+
+static bool is_stored(const struct stored_packs *packs, const struct plan_entry *entry)
+{
+    /* Members of a pack are beside each other. */
+    for (size_t i = packs->count; entry->pack != NULL && i > 0; i--)
+        if (strcmp(packs->names[i - 1], entry->pack) == 0)
+            return true;
+    return false;
+}
+
+static int find_stored(const struct ledger_segment *state, struct segment *segment,
+                       struct stored_packs *packs, struct err *err)
+{
+    struct plan_entry entry;
+    int got = segment_seek_block(segment, 0, err);
+    if (got < 0)
+        return -1;
+    while ((got = segment_next(segment, &entry, err)) == 1) {
+        const uint8_t status = state->status[entry.ordinal];
+        if (entry.pack == NULL || (status != RESULT_DONE && status != RESULT_REPLACED) ||
+            is_stored(packs, &entry))
+            continue;
+        packs->names = mem_resize(packs->names, (packs->count + 1) * sizeof *packs->names);
+        packs->names[packs->count++] = mem_string(entry.pack);
+    }
+    return got;
+}
+
+/* What failed is tried again, but for what should have come into a pack that is stored now: that is
+ * for the next generation. */
+static int reopen_failures(struct ledger *ledger, struct ledger_segment *state,
+                           struct segment *segment, struct err *err)
+{
+    if (state->sum.count[RESULT_FAILED] == 0)
+        return 0;
+    SCOPED(stored_packs) struct stored_packs packs = { 0 };
+    struct plan_entry entry;
+    int got = find_stored(state, segment, &packs, err);
+    if (got == 0)
+        got = segment_seek_block(segment, 0, err);
+    while (got == 0 && (got = segment_next(segment, &entry, err)) == 1) {
+        got = 0;
+        if (state->status[entry.ordinal] == RESULT_FAILED && !is_stored(&packs, &entry))
+            ledger_reopen(ledger, state, entry.ordinal);
+    }
+    return got < 0 ? -1 : segment_seek_block(segment, 0, err);
+}
+
 /* Which entries still need a worker. */
 static void open_entries(struct ledger *ledger, struct ledger_segment *state, uint8_t **ret_open,
                          uint64_t *ret_open_count)
@@ -289,7 +363,8 @@ static int take_segment_locked(struct ledger *ledger, struct segment *segment, u
                        segment->number);
     state->claim = claim;
     ledger_size_segment(state, (uint32_t)segment->sum.entries);
-    if (settle_by_plan_locked(ledger, state, segment, err) < 0)
+    if (reopen_failures(ledger, state, segment, err) < 0 ||
+        settle_by_plan_locked(ledger, state, segment, err) < 0)
         return -1;
     open_entries(ledger, state, ret_open, ret_open_count);
     return 1;
@@ -371,10 +446,11 @@ bool ledger_find_upload(struct ledger *ledger, uint32_t number, uint32_t ordinal
 {
     SCOPED_LOCK(&ledger->lock);
     struct ledger_segment *segment = ledger_find(ledger, number);
-    const struct ledger_upload *upload = segment != NULL ? find_upload(segment, ordinal) : NULL;
+    struct ledger_upload *upload = segment != NULL ? find_upload(segment, ordinal) : NULL;
     if (upload == NULL)
         return false;
     *ret_upload = *upload;
     ret_upload->parts = mem_copy(upload->parts, upload->part_count * sizeof *upload->parts);
+    upload->notes = NULL; /* they can be large, and are asked for once */
     return true;
 }

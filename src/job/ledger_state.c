@@ -26,7 +26,7 @@ struct ledger_segment *ledger_find_or_add(struct ledger *ledger, uint32_t number
 static void segment_free(struct ledger_segment *segment)
 {
     for (size_t i = 0; i < segment->upload_count; i++)
-        mem_release(segment->uploads[i].parts);
+        ledger_upload_done(&segment->uploads[i]);
     mem_release(segment->uploads);
     mem_release(segment->intents);
     mem_release(segment->status);
@@ -96,6 +96,19 @@ void ledger_size_segment(struct ledger_segment *segment, uint32_t entries)
         segment->bytes[i] = 0;
     }
     segment->entries = entries;
+}
+
+void ledger_reopen(struct ledger *ledger, struct ledger_segment *segment, uint32_t ordinal)
+{
+    const enum result_status old = segment->status[ordinal];
+    const uint64_t bytes = segment->bytes[ordinal];
+    segment->sum.count[old]--;
+    segment->sum.bytes[old] -= bytes;
+    ledger->counts.sum.count[old]--;
+    ledger->counts.sum.bytes[old] -= bytes;
+    segment->status[ordinal] = RESULT_OPEN;
+    segment->bytes[ordinal] = 0;
+    segment->at[ordinal] = AT_NONE;
 }
 
 void ledger_enter(struct ledger *ledger, struct ledger_segment *segment,

@@ -10,6 +10,13 @@
 /* The first batches are small, so that the transfer starts soon after the crawl. */
 #define BATCH_FIRST_ENTRIES 1000u
 #define TELL_EVERY 1024u
+#define BATCH_ENTRIES_MAX 65535u /* unless a pack has more */
+
+/* A pack of an earlier generation: is it still what was put there? */
+struct old_pack {
+    char *key, *etag;
+    bool is_there;
+};
 
 struct planner {
     const struct plan_options *options;
@@ -17,6 +24,10 @@ struct planner {
     struct stream *there;  /* what is at the destination, by the same keys */
     struct stream *record; /* NULL: none */
     struct buf mapped;
+    struct packer packer;
+    struct old_pack *old_packs;
+    size_t old_pack_count;
+    struct stream_item packed; /* stands for `there` of what is in a pack */
 
     struct segment_writer writer; /* plan_run() */
     struct generation *generation;
@@ -209,9 +220,66 @@ static int seek_there(struct planner *planner, const struct stream_item *from,
                : stream_seek(planner->there, from->key, ret_there, err);
 }
 
-static int plan_entry(struct planner *planner, const struct stream_item *from,
-                      struct plan_entry *ret_entry, struct err *err)
+static int look_for_pack(struct planner *planner, struct old_pack *pack, struct err *err)
 {
+    struct store *store = planner->options->store;
+    struct object object = { 0 };
+    struct err why = { 0 };
+    buf_clear(&planner->mapped);
+    pack->is_there = store->driver->map_key(store, pack->key, &planner->mapped, &why) == 0 &&
+                     store_head_patiently(store, buf_text(&planner->mapped), planner->options->stop,
+                                          &object, &why) == 0 &&
+                     (object.etag[0] == '\0' || strcmp(object.etag, pack->etag) == 0);
+    object_done(&object);
+    if (why.kind == ERR_NONE || why.kind == ERR_ABSENT)
+        return 0;
+    *err = why;
+    return err_at(err, "'%s'", pack->key);
+}
+
+/* Is a pack that the record names still there? Each is asked for once. */
+static int find_old_pack(struct planner *planner, const struct stream_item *record, bool *ret_there,
+                         struct err *err)
+{
+    for (size_t i = planner->old_pack_count; i > 0; i--) {
+        const struct old_pack *pack = &planner->old_packs[i - 1];
+        if (strcmp(pack->key, record->pack) == 0 && strcmp(pack->etag, record->pack_etag) == 0) {
+            *ret_there = pack->is_there;
+            return 0;
+        }
+    }
+    planner->old_packs =
+        mem_resize(planner->old_packs, (planner->old_pack_count + 1) * sizeof *planner->old_packs);
+    struct old_pack *pack = &planner->old_packs[planner->old_pack_count++];
+    *pack =
+        (struct old_pack){ .key = mem_string(record->pack), .etag = mem_string(record->pack_etag) };
+    if (look_for_pack(planner, pack, err) < 0)
+        return -1;
+    *ret_there = pack->is_there;
+    return 0;
+}
+
+/* An object of its own is never older than what a pack has under its name: see packer.h. */
+static int seek_in_pack(struct planner *planner, const struct stream_item *record,
+                        struct stream_item **there, struct err *err)
+{
+    bool is_there = false;
+    if (record == NULL || record->pack == NULL || *there != NULL)
+        return 0;
+    if (find_old_pack(planner, record, &is_there, err) < 0)
+        return -1;
+    if (!is_there)
+        return 0;
+    planner->packed = *record;
+    planner->packed.etag = "";
+    *there = &planner->packed;
+    return 0;
+}
+
+static int plan_entry(struct planner *planner, const struct stream_item *from,
+                      struct plan_entry *ret_entry, bool *ret_packable, struct err *err)
+{
+    *ret_packable = false;
     *ret_entry = (struct plan_entry){ .name = from->name,
                                       .name_len = from->name_len,
                                       .kind = from->kind,
@@ -234,7 +302,16 @@ static int plan_entry(struct planner *planner, const struct stream_item *from,
         return -1;
     if (planner->record != NULL && stream_seek(planner->record, from->key, &record, err) < 0)
         return -1;
+    if (seek_in_pack(planner, record, &there, err) < 0)
+        return -1;
     ret_entry->action = decide(planner, from, there, record, ret_entry);
+    const bool is_packed = there == &planner->packed;
+    if (is_packed && (ret_entry->action == PLAN_UNCHANGED || ret_entry->action == PLAN_COMPARE)) {
+        ret_entry->record = record->record;
+        ret_entry->kept = record->pack;
+        ret_entry->kept_etag = record->pack_etag;
+    }
+    *ret_packable = there == NULL || is_packed;
     return 0;
 }
 
@@ -305,6 +382,12 @@ static void close_streams(struct planner *planner)
     stream_close(planner->record);
     buf_done(&planner->mapped);
     buf_done(&planner->last_key);
+    packer_done(&planner->packer);
+    for (size_t i = 0; i < planner->old_pack_count; i++) {
+        mem_release(planner->old_packs[i].key);
+        mem_release(planner->old_packs[i].etag);
+    }
+    mem_free(planner->old_packs);
 }
 
 /* ---- sealing ---- */
@@ -316,17 +399,19 @@ static size_t directory_len(const char *key, size_t len)
     return len;
 }
 
-static bool batch_ends(const struct planner *planner, const char *key)
+static bool batch_ends(const struct planner *planner, const char *key,
+                       const struct plan_entry *entry)
 {
     const struct segment_sum *sum = &planner->writer.sum;
     const char *last = buf_text(&planner->last_key);
+    if (packer_holds(&planner->packer, entry, sum, planner->sum.objects_bytes))
+        return false;
     /* Two entries may have one key, a link and what its object would meet: a plan that goes on
      * behind the last key of a segment must not lose the second. */
-    if (sum->entries < SEGMENT_ENTRIES_MAX && strcmp(key, last) == 0)
+    if (sum->entries <= BATCH_ENTRIES_MAX && strcmp(key, last) == 0)
         return false;
     const struct job_spec *spec = planner->options->spec;
-    if (sum->entries >= SEGMENT_ENTRIES_MAX - 1 ||
-        sum->entries >= 2 * (uint64_t)spec->batch_objects ||
+    if (sum->entries >= BATCH_ENTRIES_MAX || sum->entries >= 2 * (uint64_t)spec->batch_objects ||
         sum->objects_bytes >= spec->batch_max_bytes)
         return true;
     uint64_t enough = BATCH_FIRST_ENTRIES;
@@ -346,15 +431,19 @@ static int seal(struct planner *planner, struct err *err)
         0)
         return -1;
     planner->writing = false;
+    packer_end_batch(&planner->packer);
     planner->generation->sealed++;
     tell(planner);
     return 0;
 }
 
 static int add_to_segment(struct planner *planner, const struct stream_item *from,
-                          const struct plan_entry *entry, struct err *err)
+                          struct plan_entry *entry, bool packable, struct err *err)
 {
-    if (planner->writing && batch_ends(planner, from->key) && seal(planner, err) < 0)
+    if (planner->writing && batch_ends(planner, from->key, entry) && seal(planner, err) < 0)
+        return -1;
+    if (packer_place(&planner->packer, entry, packable, planner->generation->sealed + 1,
+                     planner->sum.objects_bytes, err) < 0)
         return -1;
     if (!planner->writing) {
         if (segment_begin(&planner->writer, planner->generation->sealed + 1, err) < 0)
@@ -478,7 +567,8 @@ static bool leaves_no_object(const struct planner *planner, const struct stream_
 {
     return planner->options->spec->direction == JOB_PUT && from->kind == ENTRY_DIR &&
            from->reason == REASON_NONE && !from->empty && planner->options->store != NULL &&
-           !planner->options->store->limits.is_tree;
+           !planner->options->store->limits.is_tree &&
+           !packer_wants(&planner->packer, from->name, from->kind, 0);
 }
 
 static int plan_all(struct planner *planner, struct err *err)
@@ -493,14 +583,15 @@ static int plan_all(struct planner *planner, struct err *err)
         if (leaves_no_object(planner, &from))
             continue;
         struct plan_entry entry;
-        if (plan_entry(planner, &from, &entry, err) < 0)
+        bool packable = false;
+        if (plan_entry(planner, &from, &entry, &packable, err) < 0)
             return -1;
         segment_sum_add(&planner->sum, &entry);
         if (entry.action == PLAN_SKIP || entry.action == PLAN_FAIL)
             tell_settled(planner, &entry);
         if (planner->generation == NULL)
             print_entry(planner, &from, &entry);
-        else if (add_to_segment(planner, &from, &entry, err) < 0)
+        else if (add_to_segment(planner, &from, &entry, packable, err) < 0)
             return -1;
         if (++planner->untold >= TELL_EVERY)
             tell(planner);
@@ -552,6 +643,7 @@ int plan_run(const struct plan_options *options, const struct job *job,
 {
     struct planner planner = { .options = options, .generation = generation, .progress = progress };
     segment_writer_init(&planner.writer, generation->dir_fd);
+    packer_init(&planner.packer, options->spec, job->id, generation->number);
     const int result = run_from(&planner, job, recorded, err);
     segment_writer_done(&planner.writer);
     close_streams(&planner);
@@ -563,6 +655,7 @@ int plan_print(const struct plan_options *options, FILE *out, bool json,
                struct plan_progress *progress, struct err *err)
 {
     struct planner planner = { .options = options, .out = out, .json = json, .progress = progress };
+    packer_init(&planner.packer, options->spec, "", 1);
     int result = open_streams(&planner, NULL, 0, NULL, err);
     if (result == 0)
         result = plan_all(&planner, err);

@@ -9,6 +9,7 @@
 #include "job/job.h"
 #include "job/notes.h"
 #include "job/objects.h"
+#include "job/packer.h"
 #include "job/source.h"
 #include "job/stream.h"
 

@@ -8,9 +8,8 @@
 #include "job/segment.h"
 
 #define HEAD "LADERES1"
-#define FILE_MAX ((size_t)256 * 1024 * 1024)
-/* SEGMENT_ENTRIES_MAX of the longest results, 650 bytes each, with room. */
-#define RAW_MAX ((uint64_t)64 * 1024 * 1024)
+#define FILE_MAX ((size_t)1024 * 1024 * 1024)
+#define RESULT_BYTES_MAX 1024u /* of one: 650 at most, with room */
 
 /* First byte of a result: the status in bits 0-2. */
 #define HAS_RECORD 0x08
@@ -231,7 +230,8 @@ static int parse_file(struct result_file *file, struct buf *bytes, uint32_t numb
     file->rest.failed = view_u32(&view);
     file->rest.retryable = view_u32(&view);
     const uint64_t raw_bytes = view_u64(&view);
-    if (view.bad || raw_bytes > RAW_MAX || file->count > SEGMENT_ENTRIES_MAX)
+    if (view.bad || raw_bytes > (uint64_t)file->count * RESULT_BYTES_MAX ||
+        file->count > SEGMENT_ENTRIES_MAX)
         return err_set(err, ERR_CORRUPT, "header");
     if (!load || raw_bytes == 0)
         return 0;

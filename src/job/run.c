@@ -337,7 +337,8 @@ static uint32_t worker_count(const struct run *run)
     /* A worker that waits to try again keeps its slab and asks for a permit, and whoever has one
      * may wait for a slab: there are never fewer slabs than workers. */
     const size_t slabs = pool_slab_count(run->pool);
-    const uint32_t most = slabs < WORKERS_MAX ? (uint32_t)slabs : WORKERS_MAX;
+    const size_t free_slabs = run->job->spec.pack == JOB_PACK_OFF ? slabs : slabs / 2;
+    const uint32_t most = free_slabs < WORKERS_MAX ? (uint32_t)free_slabs : WORKERS_MAX;
     return count == 0 ? 1 : count > most ? most : count;
 }
 
@@ -345,7 +346,7 @@ static int init_worker(struct run *run, struct worker *worker, uint32_t number, 
 {
     worker->run = run;
     worker->number = number;
-    worker->work.entries = mem_alloc(RUN_ENTRIES_MAX * sizeof *worker->work.entries);
+    worker->work.entries = mem_alloc(CHUNK_ENTRIES_MAX * sizeof *worker->work.entries);
     source_dirs_init(&worker->dirs, &run->sources);
     stage_init(&worker->stage, run->sources.roots[0].dir_fd);
     worker->stage.shared = &run->staged;

@@ -56,16 +56,23 @@ struct large {
     struct err err; /* the first failure: no more parts are handed out */
 };
 
-enum work_kind { WORK_ENTRIES, WORK_LARGE, WORK_PART };
+/* A pack under way: packing.c. */
+struct packing;
+
+enum work_kind { WORK_ENTRIES, WORK_LARGE, WORK_PART, WORK_CHUNK, WORK_PACKED };
 struct work {
     enum work_kind kind;
     uint32_t segment;
-    struct plan_entry *entries; /* WORK_ENTRIES, WORK_LARGE (one) */
+    struct plan_entry *entries; /* WORK_ENTRIES, WORK_LARGE (one), WORK_CHUNK */
     uint32_t count;
-    struct buf names;    /* that the entries point into */
-    bool is_again;       /* its failures were told by this run */
-    struct large *large; /* WORK_PART */
-    uint32_t part;       /* index in large->parts */
+    struct buf names;        /* that the entries point into */
+    bool is_again;           /* its failures were told by this run */
+    struct large *large;     /* WORK_PART */
+    uint32_t part;           /* index in large->parts */
+    struct packing *packing; /* WORK_CHUNK; WORK_PACKED: all its chunks are there */
+    uint32_t sequence;       /* WORK_CHUNK: its place in the pack */
+    uint64_t piece_bytes; /* WORK_CHUNK: of the one file, which does not fit one; 0: whole ones */
+    uint64_t piece_offset;
 };
 
 /* A batch that another process works on. */
@@ -94,8 +101,13 @@ struct dispatch {
     struct plan_entry entry;
     struct buf entry_name;
     struct large *larges;
-    struct large *alive;  /* all that were begun and are not freed */
-    uint32_t large_count; /* begun and not settled, listed or not */
+    struct large *alive;        /* all that were begun and are not freed */
+    uint32_t large_count;       /* begun and not settled, listed or not; packs too */
+    struct packing *packing;    /* that the entries at hand go into */
+    struct packing *packings;   /* all */
+    struct chunk *spare_chunks; /* that were used and can be again */
+    uint32_t chunk_count;       /* in use */
+    uint64_t piece_offset;      /* of the held entry, how much was handed out */
     struct err err;
 };
 
@@ -222,6 +234,26 @@ bool worker_compares_content(const struct worker *worker, const struct plan_entr
  * this entry? By size, time and content. */
 bool put_brought(struct worker *worker, const struct plan_entry *entry, const char *key);
 bool get_brought(struct worker *worker, const char *rel, const struct result *result);
+
+/* packing.c */
+#define CHUNK_ENTRIES_MAX 2048u
+#define CHUNK_CONTENT_BYTES (UINT64_C(8) << 20) /* incompressible, a chunk is a part of its own */
+/* The pack of an entry that was just read; a new one is begun, or one that a killed process left is
+ * taken up. NULL: the entry is in it already. With the dispatch's lock held, as the next. */
+struct packing *packing_of_locked(struct run *run, const struct plan_entry *entry);
+/* No more chunks come. True: all that were handed out are joined, so that a WORK_PACKED is due. */
+bool packing_close_locked(struct packing *packing);
+/* The next sequence number. */
+uint32_t packing_hand_out_locked(struct packing *packing);
+const char *packing_name(const struct packing *packing);
+/* How much of the entry that a killed process was in is in the pack already. */
+uint64_t packing_piece_done(const struct packing *packing, uint32_t ordinal);
+/* Chunks that may wait for an earlier one. */
+uint32_t packing_window(const struct run *run);
+void packing_chunk(struct worker *worker, struct work *work);
+void packing_end(struct worker *worker, struct work *work);
+/* Those that a stopped run leaves, when no worker is left. */
+void packing_free_all(struct run *run);
 
 /* large.c */
 /* Those that a stopped run leaves, when no worker is left. */

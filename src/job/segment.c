@@ -29,6 +29,11 @@
 #define MORE_EMPTY 0x08
 #define MORE_RACY 0x10
 #define MORE_DIGESTS 0x20
+#define MORE_PACK 0x80 /* a byte on packs follows at the end: */
+#define PACK_INTO 0x01
+#define PACK_INTO_NAME 0x02 /* another one than the last entry's: its name */
+#define PACK_KEPT 0x04
+#define PACK_KEPT_NAME 0x08 /* the same: name and etag */
 
 const char *segment_file_name(uint32_t number, const char *suffix, char text[SEGMENT_NAME_MAX])
 {
@@ -115,6 +120,36 @@ static void add_record(struct buf *raw, const struct plan_entry *entry, uint8_t 
     }
 }
 
+static void add_text(struct buf *raw, const char *text, struct buf *last)
+{
+    const size_t len = strlen(text);
+    buf_add_varint(raw, len);
+    buf_add(raw, text, len);
+    buf_clear(last);
+    buf_add(last, text, len);
+}
+
+static void add_packs(struct segment_writer *writer, const struct plan_entry *entry)
+{
+    uint8_t flags = 0;
+    if (entry->pack != NULL)
+        flags |= PACK_INTO;
+    if (entry->pack != NULL && strcmp(entry->pack, buf_text(&writer->last_pack)) != 0)
+        flags |= PACK_INTO_NAME;
+    if (entry->kept != NULL)
+        flags |= PACK_KEPT;
+    if (entry->kept != NULL && (strcmp(entry->kept, buf_text(&writer->last_kept)) != 0 ||
+                                strcmp(entry->kept_etag, buf_text(&writer->last_kept_etag)) != 0))
+        flags |= PACK_KEPT_NAME;
+    buf_add_char(&writer->raw, (char)flags);
+    if (flags & PACK_INTO_NAME)
+        add_text(&writer->raw, entry->pack, &writer->last_pack);
+    if (flags & PACK_KEPT_NAME) {
+        add_text(&writer->raw, entry->kept, &writer->last_kept);
+        add_text(&writer->raw, entry->kept_etag, &writer->last_kept_etag);
+    }
+}
+
 static uint8_t more_of(const struct plan_entry *entry)
 {
     uint8_t more = 0;
@@ -124,6 +159,8 @@ static uint8_t more_of(const struct plan_entry *entry)
         more |= MORE_ETAG;
     if (entry->empty)
         more |= MORE_EMPTY;
+    if (entry->pack != NULL || entry->kept != NULL)
+        more |= MORE_PACK;
     if (entry->record.known) {
         more |= MORE_RECORD;
         if (entry->record.racy)
@@ -166,6 +203,8 @@ static void encode(struct segment_writer *writer, const struct plan_entry *entry
     }
     if (more != 0)
         add_record(raw, entry, more);
+    if (more & MORE_PACK)
+        add_packs(writer, entry);
 }
 
 static int flush_block(struct segment_writer *writer, struct err *err)
@@ -191,6 +230,9 @@ static int flush_block(struct segment_writer *writer, struct err *err)
     buf_clear(&writer->last_name);
     writer->last_mtime_ns = 0;
     writer->last_mode = writer->last_uid = writer->last_gid = 0;
+    buf_clear(&writer->last_pack);
+    buf_clear(&writer->last_kept);
+    buf_clear(&writer->last_kept_etag);
     return 0;
 }
 
@@ -260,6 +302,9 @@ void segment_writer_done(struct segment_writer *writer)
     buf_done(&writer->packed);
     buf_done(&writer->footer);
     buf_done(&writer->last_name);
+    buf_done(&writer->last_pack);
+    buf_done(&writer->last_kept);
+    buf_done(&writer->last_kept_etag);
     zblock_done(&writer->zblock);
 }
 
@@ -407,6 +452,9 @@ int segment_seek_block(struct segment *segment, uint32_t number, struct err *err
     segment->next_block = number + 1;
     segment->ordinal = block->first;
     buf_clear(&segment->name);
+    buf_clear(&segment->pack);
+    buf_clear(&segment->kept);
+    buf_clear(&segment->kept_etag);
     segment->mtime_ns = 0;
     segment->mode = segment->uid = segment->gid = 0;
     return 0;
@@ -439,7 +487,40 @@ static void decode_digests(struct view *view, struct digest_value *value)
         view->bad = true;
 }
 
-static void decode_more(struct view *view, struct plan_entry *entry)
+static void decode_text(struct view *view, size_t most, struct buf *ret_text)
+{
+    const uint64_t len = view_varint(view);
+    const void *bytes = len <= most ? view_bytes(view, (size_t)len) : NULL;
+    if (bytes == NULL || memchr(bytes, '\0', (size_t)len) != NULL) {
+        view->bad = true;
+        return;
+    }
+    buf_clear(ret_text);
+    buf_add(ret_text, bytes, (size_t)len);
+}
+
+static void decode_packs(struct segment *segment, struct view *view, struct plan_entry *entry)
+{
+    const uint8_t flags = view_u8(view);
+    if (flags & PACK_INTO_NAME)
+        decode_text(view, STORE_KEY_MAX, &segment->pack);
+    if (flags & PACK_KEPT_NAME) {
+        decode_text(view, STORE_KEY_MAX, &segment->kept);
+        decode_text(view, STORE_ETAG_MAX - 1, &segment->kept_etag);
+    }
+    if (flags & PACK_INTO)
+        entry->pack = buf_text(&segment->pack);
+    if (flags & PACK_KEPT) {
+        entry->kept = buf_text(&segment->kept);
+        entry->kept_etag = buf_text(&segment->kept_etag);
+    }
+    /* A pack has a name. */
+    if ((entry->pack != NULL && entry->pack[0] == '\0') ||
+        (entry->kept != NULL && entry->kept[0] == '\0'))
+        view->bad = true;
+}
+
+static void decode_more(struct segment *segment, struct view *view, struct plan_entry *entry)
 {
     const uint8_t more = view_u8(view);
     if (more & MORE_REASON) {
@@ -463,6 +544,8 @@ static void decode_more(struct view *view, struct plan_entry *entry)
     }
     if (more & MORE_DIGESTS)
         decode_digests(view, &entry->record.digests);
+    if (more & MORE_PACK)
+        decode_packs(segment, view, entry);
 }
 
 static int decode_name(struct segment *segment, struct view *view)
@@ -500,6 +583,7 @@ static int decode(struct segment *segment, struct plan_entry *entry)
     entry->record.crc64 = 0;
     entry->record.digests.kinds = 0;
     entry->record.etag[0] = '\0';
+    entry->pack = entry->kept = entry->kept_etag = NULL;
     entry->size_bytes = view_varint(view);
     segment->mtime_ns = (int64_t)((uint64_t)segment->mtime_ns + (uint64_t)view_signed(view));
     if ((head & ENTRY_SAME_OWNER) == 0) {
@@ -508,7 +592,7 @@ static int decode(struct segment *segment, struct plan_entry *entry)
         segment->gid = (uint32_t)view_varint(view);
     }
     if (head & ENTRY_MORE)
-        decode_more(view, entry);
+        decode_more(segment, view, entry);
     entry->name = buf_text(&segment->name);
     entry->name_len = (uint32_t)segment->name.len;
     entry->mtime_ns = segment->mtime_ns;
@@ -554,5 +638,8 @@ void segment_done(struct segment *segment)
     buf_done(&segment->packed);
     buf_done(&segment->raw);
     buf_done(&segment->name);
+    buf_done(&segment->pack);
+    buf_done(&segment->kept);
+    buf_done(&segment->kept_etag);
     zblock_done(&segment->zblock);
 }

@@ -11,8 +11,8 @@
 
 #include <stdint.h>
 
-#define SEGMENT_ENTRIES_MAX 65536u
-#define SEGMENT_NAME_MAX 24 /* "000001.seg" with room */
+#define SEGMENT_ENTRIES_MAX (1u << 24) /* a batch has many only when a pack has */
+#define SEGMENT_NAME_MAX 24            /* "000001.seg" with room */
 
 /* What a footer says of the whole segment. */
 struct segment_sum {
@@ -39,6 +39,7 @@ struct segment_writer {
     struct buf last_name; /* of the block, for front coding */
     int64_t last_mtime_ns;
     uint32_t last_mode, last_uid, last_gid;
+    struct buf last_pack, last_kept, last_kept_etag; /* of the block */
 };
 void segment_writer_init(struct segment_writer *writer, int dir_fd);
 /* Start file `number`; only one at a time. */
@@ -72,6 +73,7 @@ struct segment {
     struct buf name;
     int64_t mtime_ns;
     uint32_t mode, uid, gid;
+    struct buf pack, kept, kept_etag;
 };
 CHECKED int segment_open(struct segment *segment, int dir_fd, uint32_t number, struct err *err);
 /* 1 and the next entry (its name is valid until the next call), 0 at the end, -1. */

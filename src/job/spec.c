@@ -93,6 +93,12 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
                spec->batch_min_bytes, spec->batch_max_bytes, spec->batch_objects);
     if (spec->from_listing)
         buf_add_text(out, "listing=1\n");
+    if (spec->pack != JOB_PACK_OFF)
+        buf_printf(out,
+                   "pack=%d\npack-level=%u\npack-below=%" PRIu64 "\npack-size=%" PRIu64
+                   "\nlevel=%u\nno-compress=%d\n",
+                   (int)spec->pack, spec->pack_level, spec->pack_below_bytes, spec->pack_bytes,
+                   spec->compress_level, spec->no_compress);
     struct store_access access = spec->access;
     const char **fields[ACCESS_COUNT];
     access_fields(&access, fields);
@@ -111,7 +117,9 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         const char *key;
         uint64_t *field;
     } sizes[] = { { "batch-min-bytes", &spec->batch_min_bytes },
-                  { "batch-max-bytes", &spec->batch_max_bytes } };
+                  { "batch-max-bytes", &spec->batch_max_bytes },
+                  { "pack-below", &spec->pack_below_bytes },
+                  { "pack-size", &spec->pack_bytes } };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strcmp(key, sizes[i].key) == 0) {
             *sizes[i].field = number;
@@ -121,10 +129,15 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         const char *key;
         bool *flag;
     } flags[] = {
-        { "null", &spec->files_from_nul }, { "keep-name", &spec->keep_name },
-        { "checksum", &spec->checksum },   { "one-file-system", &spec->one_file_system },
-        { "immutable", &spec->immutable }, { "overwrite", &spec->overwrite },
-        { "glob", &spec->glob },           { "listing", &spec->from_listing },
+        { "null", &spec->files_from_nul },
+        { "keep-name", &spec->keep_name },
+        { "checksum", &spec->checksum },
+        { "one-file-system", &spec->one_file_system },
+        { "immutable", &spec->immutable },
+        { "overwrite", &spec->overwrite },
+        { "glob", &spec->glob },
+        { "listing", &spec->from_listing },
+        { "no-compress", &spec->no_compress },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(key, flags[i].key) == 0) {
@@ -135,6 +148,12 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         spec->digests = (uint32_t)number;
     else if (strcmp(key, "batch-objects") == 0)
         spec->batch_objects = (uint32_t)number;
+    else if (strcmp(key, "pack") == 0 && number <= JOB_PACK_LEVEL)
+        spec->pack = (enum job_pack)number;
+    else if (strcmp(key, "pack-level") == 0)
+        spec->pack_level = (uint32_t)number;
+    else if (strcmp(key, "level") == 0 && number <= 19)
+        spec->compress_level = (uint32_t)number;
     else if (strcmp(key, "links") == 0 && number <= LINKS_SKIP)
         spec->links = (enum link_mode)number;
     else
@@ -359,6 +378,11 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "--batch-bytes",
           a->batch_min_bytes == b->batch_min_bytes && a->batch_max_bytes == b->batch_max_bytes },
         { "--batch-objects", a->batch_objects == b->batch_objects },
+        { "--pack", a->pack == b->pack && a->pack_level == b->pack_level },
+        { "--pack-below", a->pack_below_bytes == b->pack_below_bytes },
+        { "--pack-size", a->pack_bytes == b->pack_bytes },
+        { "--level", a->compress_level == b->compress_level },
+        { "--no-compress", a->no_compress == b->no_compress },
         { "--metadata", same_meta(a, b) },
         { "--endpoint-url", same_text(a->access.endpoint_url, b->access.endpoint_url) },
         { "--profile", same_text(a->access.profile, b->access.profile) },

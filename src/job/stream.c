@@ -43,6 +43,7 @@ struct stream {
     bool has_results;
     struct result result; /* the next one, when has_result */
     bool has_result;
+    struct buf pack, pack_etag; /* that the entries at hand were put into */
 
     bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
     bool ended;
@@ -339,10 +340,29 @@ static void item_from_record(struct stream *stream, const struct plan_entry *ent
     item->key = buf_text(&stream->name);
 }
 
+/* The ETag of a pack is recorded with the first member that came into it. */
+static void pack_of(struct stream *stream, const struct plan_entry *entry,
+                    const struct result *result, struct stream_item *item)
+{
+    if (strcmp(entry->pack, buf_text(&stream->pack)) != 0) {
+        buf_clear(&stream->pack);
+        buf_add_text(&stream->pack, entry->pack);
+        buf_clear(&stream->pack_etag);
+    }
+    if (result->record.etag[0] != '\0') {
+        buf_clear(&stream->pack_etag);
+        buf_add_text(&stream->pack_etag, result->record.etag);
+    }
+    item->pack = buf_text(&stream->pack);
+    item->pack_etag = buf_text(&stream->pack_etag);
+}
+
 /* Join an entry with its result. False: there is nothing recorded of it. */
 static bool join(struct stream *stream, const struct plan_entry *entry, struct stream_item *item)
 {
     item_from_record(stream, entry, item);
+    item->pack = entry->kept;
+    item->pack_etag = entry->kept_etag;
     if (!stream->has_result || stream->result.ordinal != entry->ordinal)
         return plan_entry_settled(entry) == RESULT_UNCHANGED;
     const struct result *result = &stream->result;
@@ -352,6 +372,10 @@ static bool join(struct stream *stream, const struct plan_entry *entry, struct s
     item->size_bytes = result->size_bytes;
     item->mtime_ns = result->mtime_ns;
     item->record = result->record;
+    if (result->status != RESULT_UNCHANGED)
+        item->pack = item->pack_etag = NULL;
+    if (result->status != RESULT_UNCHANGED && entry->pack != NULL)
+        pack_of(stream, entry, result, item);
     return true;
 }
 

@@ -24,6 +24,8 @@ struct stream_item {
     bool has_attr;        /* mode, owner and mtime are those of the entry */
     const char *etag;     /* "" = none */
     struct record record; /* record streams only */
+    const char *pack;     /* the same: the key of the pack that it is in, NULL: none */
+    const char *pack_etag;
 };
 struct stream;
 CHECKED int stream_of_crawl(struct stream **ret_stream, const struct crawl_options *options,

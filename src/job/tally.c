@@ -207,6 +207,7 @@ static int index_results(struct tally_state *state, uint32_t number, uint32_t en
                          struct err *err)
 {
     struct view view = state->view;
+    state->at = mem_resize(state->at, ((size_t)entries + 1) * sizeof *state->at);
     for (uint32_t i = 0; i < entries; i++)
         state->at[i] = AT_NONE;
     while (view_left(&view) != 0) {
@@ -290,7 +291,6 @@ int tally_read(struct tally *ret_tally, const struct job *job, uint32_t number,
     if (generation_open(&generation, job, number, err) < 0)
         return -1;
     struct tally_state state = { .tally = ret_tally, .history = history };
-    state.at = mem_alloc(SEGMENT_ENTRIES_MAX * sizeof *state.at);
     const int result = read_all(&state, &generation, err);
     ret_tally->slow.total = history->slow_total;
     mem_release(state.at);

@@ -337,6 +337,13 @@ static void do_work(struct worker *worker)
         large_part(worker, &worker->work);
         worker_answered(worker, false);
         break;
+    case WORK_CHUNK:
+        packing_chunk(worker, &worker->work);
+        worker_answered(worker, false);
+        break;
+    case WORK_PACKED:
+        packing_end(worker, &worker->work);
+        break;
     }
     atomic_fetch_sub(&run->active_count, 1);
     permit_give(&run->permit);

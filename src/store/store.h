@@ -22,6 +22,7 @@
 
 #define STORE_ETAG_MAX 72 /* S3: 32 hexadecimal digits, "-", 5 digits, quotes; with room */
 #define STORE_TOKEN_MAX 512
+#define STORE_GROWS UINT64_MAX
 #define STORE_KEY_MAX                                                                              \
     65536 /* bytes in a key, any driver; a driver's own limit is in store_limits */
 
@@ -164,7 +165,8 @@ struct store_driver {
                struct store_result *ret_result, struct err *err);
     /* A large object: begin gives a token that the journal keeps, so that any later process can add
      * parts, commit or abort. Parts may come in any order and at the same time; one that succeeded
-     * is durable. commit gets all parts, by number, and the CRC of the whole in attr. */
+     * is durable. commit gets all parts, by number, and the CRC of the whole in attr. STORE_GROWS
+     * as the size: it shows as the parts come, and they may be of any size. */
     int (*begin)(struct store *store, const struct store_put *put, uint64_t size_bytes,
                  char ret_token[STORE_TOKEN_MAX], struct err *err);
     int (*part)(struct store *store, const struct store_put *put, const char *token,

@@ -307,7 +307,7 @@ static int file_begin(struct store *base, const struct store_put *put, uint64_t 
     SCOPED_FD int fd = -1;
     if (open_staged(hold.hand, put, &fd, err) < 0)
         return -1;
-    if (ftruncate(fd, (off_t)size_bytes) < 0) {
+    if (size_bytes != STORE_GROWS && ftruncate(fd, (off_t)size_bytes) < 0) {
         err_sys(err, ERR_LOCAL, "set the size");
         return drop_staged(hold.hand, put);
     }
@@ -317,12 +317,6 @@ static int file_begin(struct store *base, const struct store_put *put, uint64_t 
 
 static int write_part(int fd, uint64_t offset_bytes, struct body *body, struct err *err)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return err_sys(err, ERR_LOCAL, "stat");
-    if (offset_bytes > (uint64_t)st.st_size ||
-        body->size_bytes > (uint64_t)st.st_size - offset_bytes)
-        return err_set(err, ERR_LIMIT, "reaches beyond the end of the object");
     /* An earlier try may have left other bytes, so zeros are left out only in a hole. */
     const bool fresh = file_make_hole(fd, offset_bytes, body->size_bytes);
     if (file_write_body(fd, offset_bytes, fresh, body, err) < 0)

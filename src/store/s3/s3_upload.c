@@ -124,10 +124,12 @@ int s3_begin(struct store *base, const struct store_put *put, uint64_t size_byte
     /* Its type is then FULL_OBJECT: no checksums of parts in the commit. */
     if (by_crc64)
         s3_headers_add(&headers, "x-amz-checksum-algorithm", "CRC64NVME");
-    char part_bytes[24];
-    snprintf(part_bytes, sizeof part_bytes, "%llu",
-             (unsigned long long)store_part_bytes(&base->limits, size_bytes));
-    s3_headers_add(&headers, S3_PART_HEADER, part_bytes);
+    if (size_bytes != STORE_GROWS) {
+        char part_bytes[24];
+        snprintf(part_bytes, sizeof part_bytes, "%llu",
+                 (unsigned long long)store_part_bytes(&base->limits, size_bytes));
+        s3_headers_add(&headers, S3_PART_HEADER, part_bytes);
+    }
     SCOPED(buf) struct buf whole = { 0 };
     SCOPED(http_reply) struct http_reply reply = { 0 };
     const struct s3_call call = { .method = "POST",

@@ -1,0 +1,826 @@
+/* Entries become a pack. Workers make chunks of it in parallel: read whole files, find them still,
+ * compress. Whoever brings the next chunk in order joins it, and when there is enough for a part,
+ * uploads that; the others go on. Each part is journalled with what it holds, so that another
+ * process goes on behind it. A pack that is smaller than a part is put as it is. All its members
+ * get their results at once, when it is stored; what could not be read is not in it and fails by
+ * itself. */
+#include "base/ban.h"
+#include "base/clock.h"
+#include "base/crc64.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "job/packing_internal.h"
+
+#define PART_STEPS 10u        /* parts grow in steps: 10,000 must do for the largest object */
+#define PUT_MEMBERS_MAX 4096u /* a pack of more is begun as an upload, which tells what is in it   \
+                               */
+#define SIDECAR_SUFFIX ".index"
+
+/* A part that is to be uploaded. */
+struct part {
+    struct buf bytes;
+    struct chunk *chunk; /* instead: its bytes */
+    uint64_t offset_bytes;
+    uint32_t number;
+    struct buf note;
+};
+
+const char *packing_name(const struct packing *packing)
+{
+    return packing->name;
+}
+
+static size_t chunk_slabs(const struct run *run)
+{
+    const size_t half = pool_slab_count(run->pool) / 2;
+    return half < CHUNK_SLABS ? half : CHUNK_SLABS;
+}
+
+uint32_t packing_window(const struct run *run)
+{
+    return (uint32_t)(pool_slab_count(run->pool) / 2 / chunk_slabs(run));
+}
+
+/* ---- lifetime ---- */
+
+static void chunk_free(struct chunk *chunk)
+{
+    pack_chunk_free(chunk->bytes);
+    buf_done(&chunk->content);
+    buf_done(&chunk->results);
+    mem_release(chunk);
+}
+
+static struct chunk *chunk_take(struct run *run)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    lock_take(&dispatch->lock);
+    struct chunk *chunk = dispatch->spare_chunks;
+    if (chunk != NULL)
+        dispatch->spare_chunks = chunk->next;
+    lock_give(&dispatch->lock);
+    if (chunk == NULL) {
+        const struct job_spec *spec = &run->job->spec;
+        const struct pack_options options = {
+            .level = spec->no_compress ? 0 : (int)spec->compress_level,
+            .frame_bytes = pack_frame_bytes(run->dispatch.segment.sum.objects_bytes)
+        };
+        chunk = mem_alloc(sizeof *chunk);
+        chunk->bytes = pack_chunk_new(&options);
+    }
+    chunk->next = NULL;
+    chunk->result_count = chunk->member_count = 0;
+    chunk->piece_end = 0;
+    chunk->slab_count = 0;
+    return chunk;
+}
+
+/* Its memory is free for another. */
+static void chunk_give(struct run *run, struct chunk *chunk)
+{
+    pool_give(run->pool, chunk->slabs, chunk->slab_count);
+    chunk->slab_count = 0;
+    pack_chunk_reset(chunk->bytes);
+    buf_clear(&chunk->results);
+    SCOPED_LOCK(&run->dispatch.lock);
+    chunk->next = run->dispatch.spare_chunks;
+    run->dispatch.spare_chunks = chunk;
+    run->dispatch.chunk_count--;
+    cond_wake_all(&run->dispatch.changed);
+}
+
+static void packing_free(struct packing *packing)
+{
+    pack_join_free(packing->join);
+    buf_done(&packing->key);
+    buf_done(&packing->bytes);
+    buf_done(&packing->results);
+    mem_release(packing->parts);
+    mem_release(packing->name);
+    mem_release(packing);
+}
+
+static void packing_remove(struct run *run, struct packing *packing)
+{
+    lock_take(&run->dispatch.lock);
+    struct packing **link = &run->dispatch.packings;
+    while (*link != packing)
+        link = &(*link)->next;
+    *link = packing->next;
+    lock_give(&run->dispatch.lock);
+    packing_free(packing);
+    dispatch_large_settled(run);
+}
+
+void packing_free_all(struct run *run)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    while (dispatch->packings != NULL) {
+        struct packing *packing = dispatch->packings;
+        dispatch->packings = packing->next;
+        while (packing->waiting != NULL) {
+            struct chunk *chunk = packing->waiting;
+            packing->waiting = chunk->next;
+            pool_give(run->pool, chunk->slabs, chunk->slab_count);
+            chunk_free(chunk);
+        }
+        packing_free(packing);
+    }
+    while (dispatch->spare_chunks != NULL) {
+        struct chunk *chunk = dispatch->spare_chunks;
+        dispatch->spare_chunks = chunk->next;
+        chunk_free(chunk);
+    }
+}
+
+static struct pack_join *join_new(const struct run *run, const struct packing *packing)
+{
+    const struct job_spec *spec = &run->job->spec;
+    const struct pack_info info = { .name = packing->name,
+                                    .job_id = run->job->id,
+                                    .generation = run->generation.number,
+                                    .created_ns = packing->created_ns,
+                                    .level = spec->no_compress ? 0 : spec->compress_level };
+    return pack_join_new(&info, true);
+}
+
+/* ---- what an earlier process did ---- */
+
+static void note_identity(const struct identity *identity, struct buf *note)
+{
+    buf_add_varint(note, identity->ordinal);
+    buf_add_varint(note, identity->ino);
+    buf_add_varint(note, identity->size_bytes);
+    buf_add_signed(note, identity->mtime_ns);
+    buf_add_signed(note, identity->ctime_ns);
+}
+
+static void take_identity(struct view *view, struct identity *identity)
+{
+    identity->ordinal = (uint32_t)view_varint(view);
+    identity->ino = view_varint(view);
+    identity->size_bytes = view_varint(view);
+    identity->mtime_ns = view_signed(view);
+    identity->ctime_ns = view_signed(view);
+}
+
+/* docs/formats.md, "What a part of a pack holds". */
+static void write_note(struct packing *packing, struct buf *note)
+{
+    buf_add_varint(note, packing->through);
+    buf_add_varint(note, packing->piece_end);
+    if (packing->piece_end != 0) {
+        buf_add_u64(note, packing->piece_crc64);
+        note_identity(&packing->piece, note);
+    }
+    buf_add_varint(note, packing->results.len - packing->noted);
+    buf_add(note, buf_text(&packing->results) + packing->noted,
+            packing->results.len - packing->noted);
+    packing->noted = packing->results.len;
+    pack_join_delta(packing->join, note);
+}
+
+static uint32_t count_results(const struct buf *results)
+{
+    struct view view = view_of(results->data, results->len);
+    uint32_t count = 0;
+    uint32_t ordinal = 0;
+    enum result_status status = RESULT_OPEN;
+    while (view_left(&view) != 0 && result_skip(&view, &ordinal, &status) == 0)
+        count++;
+    return view_left(&view) == 0 ? count : UINT32_MAX;
+}
+
+static bool read_note(struct packing *packing, const struct buf *note)
+{
+    struct view view = view_of(note->data, note->len);
+    const uint64_t through = view_varint(&view);
+    packing->piece_end = view_varint(&view);
+    if (packing->piece_end != 0) {
+        packing->piece_crc64 = view_u64(&view);
+        take_identity(&view, &packing->piece);
+    }
+    const uint64_t len = view_varint(&view);
+    const void *results = len <= view_left(&view) ? view_bytes(&view, (size_t)len) : NULL;
+    if (view.bad || results == NULL || through > SEGMENT_ENTRIES_MAX)
+        return false;
+    packing->through = (uint32_t)through;
+    buf_add(&packing->results, results, (size_t)len);
+    packing->noted = packing->results.len;
+    struct err ignored = { 0 }; /* what does not fit is made again */
+    return pack_join_replay(packing->join, view.at, view_left(&view), &ignored) == 0;
+}
+
+static const struct store_part *find_part(const struct ledger_upload *upload, uint32_t number,
+                                          const struct buf **ret_note)
+{
+    for (size_t i = upload->part_count; i > 0; i--)
+        if (upload->parts[i - 1].number == number && upload->notes != NULL &&
+            upload->notes[i - 1].len != 0) {
+            *ret_note = &upload->notes[i - 1];
+            return &upload->parts[i - 1];
+        }
+    return NULL;
+}
+
+/* Parts count as far as none is missing: what is in the next one is known from those before. */
+static bool take_parts(struct packing *packing, const struct ledger_upload *upload)
+{
+    const struct buf *note = NULL;
+    const struct store_part *part = NULL;
+    while ((part = find_part(upload, packing->part_number + 1, &note)) != NULL) {
+        if (!read_note(packing, note))
+            return false;
+        packing->parts =
+            mem_resize(packing->parts, (packing->part_count + 1) * sizeof *packing->parts);
+        packing->parts[packing->part_count++] = *part;
+        packing->part_number++;
+        packing->offset_bytes += part->size_bytes;
+    }
+    packing->result_count = count_results(&packing->results);
+    return packing->result_count != UINT32_MAX &&
+           pack_join_bytes(packing->join) == packing->offset_bytes;
+}
+
+static void start_anew(struct run *run, struct packing *packing)
+{
+    pack_join_free(packing->join);
+    packing->created_ns = clock_now_ns();
+    packing->join = join_new(run, packing);
+    packing->part_number = packing->part_count = 0;
+    packing->offset_bytes = 0;
+    packing->through = packing->result_count = 0;
+    packing->piece_end = 0;
+    packing->noted = 0;
+    buf_clear(&packing->results);
+    packing->begun = packing->resumed = false;
+}
+
+/* Go on with what a killed process began. What it holds is not said by the token alone, so an
+ * upload that does not fit what its notes say is left for `lade uploads`. */
+static void resume(struct run *run, struct packing *packing)
+{
+    struct ledger_upload upload;
+    if (!ledger_find_upload(run->ledger, packing->segment, packing->first, &upload)) {
+        start_anew(run, packing);
+        return;
+    }
+    packing->created_ns = upload.upload.mtime_ns;
+    packing->join = join_new(run, packing);
+    packing->begun = packing->resumed = true;
+    memcpy(packing->token, upload.upload.token, sizeof packing->token);
+    snprintf(packing->tag, sizeof packing->tag, "%s-%x-%x-%x-%x", run->job->id,
+             run->generation.number, upload.process, packing->segment, packing->first);
+    if (!take_parts(packing, &upload)) {
+        ledger_drop(run->ledger, packing->segment, packing->first);
+        start_anew(run, packing);
+    }
+    ledger_upload_done(&upload);
+}
+
+/* ---- for the dispatcher ---- */
+
+struct packing *packing_of_locked(struct run *run, const struct plan_entry *entry)
+{
+    struct dispatch *dispatch = &run->dispatch;
+    struct packing *packing = dispatch->packing;
+    if (packing == NULL || strcmp(packing->name, entry->pack) != 0) {
+        packing = mem_alloc(sizeof *packing);
+        packing->segment = dispatch->segment.number;
+        packing->first = entry->ordinal;
+        packing->name = mem_string(entry->pack);
+        packing->is_again = dispatch->is_again;
+        packing->begun_ns = clock_monotonic_ns();
+        resume(run, packing);
+        packing->next = dispatch->packings;
+        dispatch->packings = packing;
+        dispatch->large_count++;
+        dispatch->packing = packing;
+    }
+    return entry->ordinal < packing->through ? NULL : packing;
+}
+
+uint64_t packing_piece_done(const struct packing *packing, uint32_t ordinal)
+{
+    return packing->handed_out == 0 && packing->piece.ordinal == ordinal ? packing->piece_end : 0;
+}
+
+uint32_t packing_hand_out_locked(struct packing *packing)
+{
+    return packing->handed_out++;
+}
+
+static bool is_over_locked(struct packing *packing)
+{
+    if (!packing->closed || packing->ending || packing->joining || packing->uploading != 0 ||
+        packing->joined != packing->handed_out)
+        return false;
+    packing->ending = true;
+    return true;
+}
+
+bool packing_close_locked(struct packing *packing)
+{
+    packing->closed = true;
+    return is_over_locked(packing);
+}
+
+/* ---- the store ---- */
+
+static struct attr pack_attr(const struct packing *packing)
+{
+    return (struct attr){ .kind = ENTRY_FILE,
+                          .have = ATTR_MODE | ATTR_MTIME,
+                          .mode = 0644,
+                          .mtime_ns = packing->created_ns };
+}
+
+static struct store_put pack_put(const struct run *run, const struct packing *packing,
+                                 const struct attr *attr)
+{
+    const struct job_spec *spec = &run->job->spec;
+    return (struct store_put){ .key = packing->key.data,
+                               .tag = packing->tag,
+                               .attr = attr,
+                               .meta = spec->meta,
+                               .meta_count = spec->meta_count };
+}
+
+/* Before anything of it is stored: is its place free, or may what is there be replaced? What an
+ * earlier try of this generation left is. */
+static int ask_place(struct worker *worker, struct packing *packing, struct err *err)
+{
+    struct run *run = worker->run;
+    if (packing->asked)
+        return 0;
+    if (packing->key.len == 0 &&
+        run->store->driver->map_key(run->store, packing->name, &packing->key, err) < 0)
+        return -1;
+    const bool ours = packing->resumed || packing->is_again ||
+                      worker_was_begun(worker, packing->segment, packing->first);
+    if (!packing->resumed) {
+        worker_tag(worker, run->process, packing->segment, packing->first, packing->tag);
+        worker_clean_leftovers(worker, packing->segment, packing->first, packing->key.data);
+    }
+    if (!ours && !run->job->spec.overwrite) {
+        struct object object = { 0 };
+        struct err why = { 0 };
+        const int found =
+            store_head_patiently(run->store, packing->key.data, run->stop, &object, &why);
+        object_done(&object);
+        if (found == 0) {
+            err_set(err, ERR_CONFLICT, "the pack exists at the destination");
+            return err_hint(err, "look at it, then use --overwrite to replace it");
+        }
+        if (why.kind != ERR_ABSENT) {
+            *err = why;
+            return -1;
+        }
+    }
+    packing->asked = true;
+    return packing->resumed
+               ? 0
+               : ledger_intent(run->ledger, packing->segment, packing->first, packing->first, err);
+}
+
+static int begin_upload(struct worker *worker, struct packing *packing, struct err *err)
+{
+    struct run *run = worker->run;
+    if (ask_place(worker, packing, err) < 0)
+        return -1;
+    if (packing->begun)
+        return 0;
+    const struct attr attr = pack_attr(packing);
+    const struct store_put put = pack_put(run, packing, &attr);
+    for (uint32_t tries = 1;
+         run->store->driver->begin(run->store, &put, STORE_GROWS, packing->token, err) < 0;
+         tries++) {
+        atomic_fetch_add(&packing->retries, 1);
+        if (worker_wait_to_retry(worker, tries, err) < 0)
+            return -1;
+    }
+    packing->begun = true;
+    struct journal_upload upload = { .segment = packing->segment,
+                                     .ordinal = packing->first,
+                                     .mtime_ns = packing->created_ns };
+    memcpy(upload.token, packing->token, sizeof upload.token);
+    return ledger_begin(run->ledger, &upload, err);
+}
+
+/* Parts grow, so that as many as a store takes are enough for the largest object. */
+static uint64_t part_bytes(const struct store_limits *limits, uint32_t number)
+{
+    const uint32_t step = limits->max_parts / PART_STEPS;
+    const uint32_t shift = step != 0 ? number / step : 0;
+    return (limits->part_bytes < CHUNK_CONTENT_BYTES ? CHUNK_CONTENT_BYTES : limits->part_bytes)
+           << (shift < PART_STEPS ? shift : PART_STEPS);
+}
+
+static void part_done(struct part *part)
+{
+    buf_done(&part->bytes);
+    buf_done(&part->note);
+}
+
+static int upload_part(struct worker *worker, struct packing *packing, struct part *part,
+                       struct err *err)
+{
+    struct run *run = worker->run;
+    const struct buf *bytes =
+        part->chunk != NULL ? pack_chunk_bytes(part->chunk->bytes) : &part->bytes;
+    const struct attr attr = pack_attr(packing);
+    const struct store_put put = pack_put(run, packing, &attr);
+    struct store_part stored = { 0 };
+    for (uint32_t tries = 1;; tries++) {
+        struct digest digest = { .kinds = DIGEST_CRC64NVME };
+        struct body body = body_of_memory(bytes->data, bytes->len, &digest, &run->flow);
+        if (run->store->driver->part(run->store, &put, packing->token, part->number,
+                                     part->offset_bytes, &body, &stored, err) == 0) {
+            stored.crc64 = digest.crc64;
+            break;
+        }
+        if (worker_wait_to_retry(worker, tries, err) < 0)
+            return -1;
+        atomic_fetch_add(&packing->retries, 1);
+    }
+    stored.number = part->number;
+    stored.size_bytes = bytes->len;
+    lock_take(&run->dispatch.lock);
+    packing->parts = mem_resize(packing->parts, (packing->part_count + 1) * sizeof *packing->parts);
+    packing->parts[packing->part_count++] = stored;
+    lock_give(&run->dispatch.lock);
+    /* The last one has no note: the end of a pack is made anew. */
+    if (part->note.len != 0)
+        ledger_pack_part(run->ledger, packing->segment, packing->first, &stored, &part->note);
+    return 0;
+}
+
+/* ---- joining ---- */
+
+/* All that is joined and in no part yet becomes one. */
+static int cut_part(struct worker *worker, struct packing *packing, struct part *part,
+                    struct err *err)
+{
+    if (begin_upload(worker, packing, err) < 0)
+        return -1;
+    const struct buf *bytes =
+        part->chunk != NULL ? pack_chunk_bytes(part->chunk->bytes) : &packing->bytes;
+    part->number = ++packing->part_number;
+    part->offset_bytes = packing->offset_bytes;
+    packing->offset_bytes += bytes->len;
+    if (part->chunk == NULL) {
+        part->bytes = packing->bytes;
+        packing->bytes = (struct buf){ 0 };
+    }
+    return 0;
+}
+
+static void finish_piece(struct packing *packing, const struct chunk *chunk)
+{
+    const uint64_t before = packing->piece_end;
+    packing->piece_crc64 = before == 0 ? chunk->piece_crc64
+                                       : crc64nvme_combine(packing->piece_crc64, chunk->piece_crc64,
+                                                           chunk->piece_end - before);
+    packing->piece_end = chunk->piece_end;
+    if (chunk->piece_end != chunk->identity.size_bytes)
+        return;
+    struct view view = view_of(chunk->results.data, chunk->results.len);
+    struct result result = { 0 };
+    if (result_decode(&view, &result) == 0) {
+        result.record.crc64 = packing->piece_crc64;
+        result_encode(&packing->results, &result);
+        packing->result_count++;
+        result_done(&result);
+    }
+    packing->piece_end = 0;
+}
+
+static void take_results(struct packing *packing, const struct chunk *chunk)
+{
+    packing->through = chunk->through;
+    if (chunk->piece_end != 0) {
+        finish_piece(packing, chunk);
+        return;
+    }
+    buf_add(&packing->results, buf_text(&chunk->results), chunk->results.len);
+    packing->result_count += chunk->result_count;
+}
+
+/* 1: there is a part to upload, which may be the chunk itself. */
+static int join_chunk(struct worker *worker, struct packing *packing, struct chunk *chunk,
+                      struct part *part, struct err *err)
+{
+    take_results(packing, chunk);
+    if (packing->err.kind != ERR_NONE)
+        return 0;
+    const struct buf *bytes = pack_chunk_bytes(chunk->bytes);
+    if ((bytes->len != 0 || chunk->member_count != 0) &&
+        pack_join_add(packing->join, chunk->bytes, err) < 0)
+        return -1;
+    const uint64_t enough = part_bytes(&worker->run->store->limits, packing->part_number);
+    if (packing->bytes.len == 0 && bytes->len >= enough)
+        part->chunk = chunk;
+    else
+        buf_add(&packing->bytes, bytes->data, bytes->len);
+    if (part->chunk == NULL && packing->bytes.len < enough)
+        return 0;
+    write_note(packing, &part->note);
+    return cut_part(worker, packing, part, err) < 0 ? -1 : 1;
+}
+
+void packing_fail_locked(struct packing *packing, const struct err *err)
+{
+    if (packing->err.kind == ERR_NONE)
+        packing->err = *err;
+}
+
+static void upload_and_count(struct worker *worker, struct packing *packing, struct part *part)
+{
+    struct err err = { 0 };
+    const int result = upload_part(worker, packing, part, &err);
+    part_done(part);
+    SCOPED_LOCK(&worker->run->dispatch.lock);
+    packing->uploading--;
+    if (result < 0)
+        packing_fail_locked(packing, &err);
+}
+
+/* Join one chunk, with the lock held, which is given back meanwhile. */
+static void join_next(struct worker *worker, struct packing *packing)
+{
+    struct run *run = worker->run;
+    struct chunk *chunk = packing->waiting;
+    struct part part = { 0 };
+    struct err err = { 0 };
+    packing->waiting = chunk->next;
+    packing->joining = true;
+    lock_give(&run->dispatch.lock);
+
+    const int cut = join_chunk(worker, packing, chunk, &part, &err);
+    lock_take(&run->dispatch.lock);
+    packing->joining = false;
+    packing->joined++;
+    if (cut < 0)
+        packing_fail_locked(packing, &err);
+    packing->uploading += cut == 1;
+    lock_give(&run->dispatch.lock);
+
+    if (cut == 1)
+        upload_and_count(worker, packing, &part);
+    else
+        part_done(&part);
+    /* Its memory counts until the part is away, which is as large. */
+    chunk_give(run, chunk);
+    lock_take(&run->dispatch.lock);
+}
+
+static void end_pack(struct worker *worker, struct packing *packing);
+
+/* Do what can be done now: join chunks that are there in order; end the pack. */
+static void go_on(struct worker *worker, struct packing *packing)
+{
+    struct lock *lock = &worker->run->dispatch.lock;
+    lock_take(lock);
+    while (!packing->joining && packing->waiting != NULL &&
+           packing->waiting->sequence == packing->joined)
+        join_next(worker, packing);
+    const bool over = is_over_locked(packing);
+    lock_give(lock);
+    if (over)
+        end_pack(worker, packing);
+}
+
+static void deliver(struct worker *worker, struct packing *packing, struct chunk *chunk)
+{
+    lock_take(&worker->run->dispatch.lock);
+    struct chunk **link = &packing->waiting;
+    while (*link != NULL && (*link)->sequence < chunk->sequence)
+        link = &(*link)->next;
+    chunk->next = *link;
+    *link = chunk;
+    lock_give(&worker->run->dispatch.lock);
+    go_on(worker, packing);
+}
+
+void packing_chunk(struct worker *worker, struct work *work)
+{
+    struct run *run = worker->run;
+    struct chunk *chunk = chunk_take(run);
+    struct err err = { 0 };
+    chunk->sequence = work->sequence;
+    chunk->through = work->entries[work->count - 1].ordinal + 1;
+    if (work->piece_bytes != 0 &&
+        work->piece_offset + work->piece_bytes < work->entries[0].size_bytes)
+        chunk->through--;
+    const size_t slabs = chunk_slabs(run);
+    if (pool_take(run->pool, chunk->slabs, slabs, run->stop, &err) == 0)
+        chunk->slab_count = slabs;
+    lock_take(&run->dispatch.lock);
+    if (err.kind != ERR_NONE)
+        packing_fail_locked(work->packing, &err);
+    const bool lost = work->packing->err.kind != ERR_NONE;
+    lock_give(&run->dispatch.lock);
+    if (lost)
+        packing_pass_over(chunk, work);
+    else
+        packing_make_chunk(worker, chunk, work);
+    pack_chunk_seal(chunk->bytes);
+    deliver(worker, work->packing, chunk);
+}
+
+/* ---- the end ---- */
+
+/* All members get one end: stored, with the ETag at the first, or failed. */
+static void report_members(struct worker *worker, struct packing *packing, const char *etag,
+                           const struct err *err)
+{
+    struct run *run = worker->run;
+    if (err == NULL) {
+        struct view view = view_of(packing->results.data, packing->results.len);
+        struct result first = { 0 };
+        if (view_left(&view) != 0 && result_decode(&view, &first) == 0) {
+            /* A later result of an entry is the one that counts. */
+            snprintf(first.record.etag, sizeof first.record.etag, "%s", etag);
+            first.retries = atomic_load(&packing->retries);
+            result_encode(&packing->results, &first);
+            packing->result_count++;
+            result_done(&first);
+        }
+        ledger_report_encoded(run->ledger, packing->segment, packing->result_count,
+                              &packing->results);
+        return;
+    }
+    SCOPED(buf) struct buf failed = { 0 };
+    struct view view = view_of(packing->results.data, packing->results.len);
+    struct result result;
+    while (view_left(&view) != 0 && result_decode(&view, &result) == 0) {
+        result.status = RESULT_FAILED;
+        result.record = (struct record){ 0 };
+        result.err = mem_copy(err, sizeof *err);
+        result_encode(&failed, &result);
+        result_done(&result);
+    }
+    ledger_report_encoded(run->ledger, packing->segment, packing->result_count, &failed);
+}
+
+static int put_whole(struct worker *worker, struct packing *packing, const char *key,
+                     const struct buf *bytes, struct store_result *ret_stored, struct err *err)
+{
+    struct run *run = worker->run;
+    const struct store_driver *driver = run->store->driver;
+    const struct attr attr = pack_attr(packing);
+    struct store_put put = pack_put(run, packing, &attr);
+    put.key = key;
+    for (uint32_t tries = 1;; tries++) {
+        digest_reset(&worker->digest);
+        struct body body = body_of_memory(bytes->data, bytes->len, &worker->digest, &run->flow);
+        struct store_staged staged = { .key = key, .tag = packing->tag };
+        if (driver->put(run->store, &put, &body, ret_stored, err) == 0) {
+            driver->commit_batch(run->store, &staged, 1);
+            *err = staged.err;
+            if (err->kind == ERR_NONE)
+                return 0;
+        }
+        atomic_fetch_add(&packing->retries, 1);
+        if (worker_wait_to_retry(worker, tries, err) < 0)
+            return -1;
+    }
+}
+
+static int compare_parts(const void *left, const void *right)
+{
+    const struct store_part *a = left;
+    const struct store_part *b = right;
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* The upload is gone. Was it committed, by a process that was killed then, or by us, and the answer
+ * was lost? */
+static bool is_committed(struct worker *worker, struct packing *packing, uint64_t crc64,
+                         struct store_result *ret_stored)
+{
+    struct run *run = worker->run;
+    struct object object = { 0 };
+    struct err ignored = { 0 }; /* whatever it is, the pack is made again */
+    const bool same =
+        store_head_patiently(run->store, packing->key.data, run->stop, &object, &ignored) == 0 &&
+        object.size_bytes == packing->offset_bytes &&
+        ((object.attr.have & ATTR_CRC64) == 0 || object.attr.crc64 == crc64);
+    if (same)
+        memcpy(ret_stored->etag, object.etag, sizeof ret_stored->etag);
+    object_done(&object);
+    return same;
+}
+
+static int commit(struct worker *worker, struct packing *packing, struct store_result *ret_stored,
+                  struct err *err)
+{
+    struct run *run = worker->run;
+    const struct store_driver *driver = run->store->driver;
+    struct attr attr = pack_attr(packing);
+    qsort(packing->parts, packing->part_count, sizeof *packing->parts, compare_parts);
+    for (size_t i = 0; i < packing->part_count; i++)
+        attr.crc64 =
+            crc64nvme_combine(attr.crc64, packing->parts[i].crc64, packing->parts[i].size_bytes);
+    attr.have |= ATTR_CRC64;
+    const struct store_put put = pack_put(run, packing, &attr);
+    for (uint32_t tries = 1;; tries++) {
+        struct store_staged staged = { .key = packing->key.data, .tag = packing->tag };
+        if (driver->commit(run->store, &put, packing->token, packing->parts, packing->part_count,
+                           ret_stored, err) == 0) {
+            driver->commit_batch(run->store, &staged, 1);
+            *err = staged.err;
+            if (err->kind == ERR_NONE)
+                return 0;
+        }
+        if (err->kind == ERR_ABSENT && is_committed(worker, packing, attr.crc64, ret_stored)) {
+            err_clear(err);
+            return 0;
+        }
+        atomic_fetch_add(&packing->retries, 1);
+        if (worker_wait_to_retry(worker, tries, err) < 0)
+            return -1;
+    }
+}
+
+static int put_sidecar(struct worker *worker, struct packing *packing, const char *etag,
+                       struct err *err)
+{
+    SCOPED(buf) struct buf index = { 0 };
+    SCOPED(buf) struct buf key = { 0 };
+    struct store_result ignored = { 0 };
+    buf_printf(&key, "%s" SIDECAR_SUFFIX, packing->key.data);
+    if (pack_join_sidecar(packing->join, etag, &index, err) < 0)
+        return -1;
+    return put_whole(worker, packing, key.data, &index, &ignored, err);
+}
+
+static int store_pack(struct worker *worker, struct packing *packing, struct store_result *stored,
+                      struct err *err)
+{
+    const struct store_limits *limits = &worker->run->store->limits;
+    if (ask_place(worker, packing, err) < 0 ||
+        pack_join_tail(packing->join, &packing->bytes, err) < 0)
+        return -1;
+    int result = 0;
+    if (!packing->begun && packing->bytes.len <= limits->max_put_bytes &&
+        packing->result_count <= PUT_MEMBERS_MAX) {
+        result = put_whole(worker, packing, packing->key.data, &packing->bytes, stored, err);
+    } else {
+        struct part part = { 0 };
+        result = cut_part(worker, packing, &part, err);
+        if (result == 0)
+            result = upload_part(worker, packing, &part, err);
+        part_done(&part);
+        if (result == 0)
+            result = commit(worker, packing, stored, err);
+    }
+    if (result == 0 && worker->run->job->spec.no_compress)
+        result = put_sidecar(worker, packing, stored->etag, err);
+    return result;
+}
+
+static void give_up(struct worker *worker, struct packing *packing, struct err *err)
+{
+    struct run *run = worker->run;
+    if (err_trait(err->kind)->ends_run) {
+        /* Its entries stay open, and its parts are there for the next time. */
+        SCOPED_LOCK(&run->dispatch.lock);
+        if (run->dispatch.err.kind == ERR_NONE && err->kind != ERR_STOPPED)
+            run->dispatch.err = *err;
+        return;
+    }
+    /* What an earlier process began is not there any more: the next try begins anew. */
+    if (packing->resumed && err->kind == ERR_ABSENT)
+        err->kind = ERR_CHANGED;
+    /* What the network broke is tried again at the end, from its first missing part. */
+    const bool is_kept = err_trait(err->kind)->retry &&
+                         ledger_tries_again(run->ledger, packing->segment, BATCH_TRIES);
+    if (packing->begun && !is_kept) {
+        struct err ignored = { 0 }; /* `lade uploads` finds it */
+        (void)!run->store->driver->abort(run->store, packing->key.data, packing->token, &ignored);
+        ledger_drop(run->ledger, packing->segment, packing->first);
+    }
+    err_at(err, "pack '%s'", packing->name);
+    if (!packing->is_again)
+        notes_add(&run->notes, RESULT_FAILED, packing->name, err);
+    report_members(worker, packing, "", err);
+}
+
+static void end_pack(struct worker *worker, struct packing *packing)
+{
+    struct run *run = worker->run;
+    struct err err = packing->err;
+    struct store_result stored = { 0 };
+    if (err.kind == ERR_NONE && stop_check(run->stop, &err) == 0 && packing->result_count != 0 &&
+        store_pack(worker, packing, &stored, &err) == 0)
+        report_members(worker, packing, stored.etag, NULL);
+    if (err.kind != ERR_NONE)
+        give_up(worker, packing, &err);
+    packing_remove(run, packing);
+}
+
+void packing_end(struct worker *worker, struct work *work)
+{
+    end_pack(worker, work->packing);
+}

@@ -1,0 +1,74 @@
+/* job/packing_internal.h: what the two parts of packing share: packing.c (the pack: joined,
+ * uploaded in parts, taken up again), packing_chunk.c (its members: read, found still, made ready).
+ */
+#pragma once
+
+#include "job/run_internal.h"
+#include "pack/join.h"
+
+#define CHUNK_SLABS 24u /* of the budget: a chunk, a file that is read for it, a part */
+
+/* A file that goes in pieces, as it was when the first was read. */
+struct identity {
+    uint32_t ordinal;
+    uint64_t ino, size_bytes;
+    int64_t mtime_ns, ctime_ns;
+};
+
+/* Members made ready, on their way into the pack. */
+struct chunk {
+    struct chunk *next;
+    uint32_t sequence;
+    struct pack_chunk *bytes;
+    struct buf content; /* a file that is being read */
+    struct buf results; /* of its members, encoded */
+    uint32_t result_count;
+    uint32_t member_count;
+    uint32_t through; /* all entries before this ordinal are in the pack, or in no chunk */
+    /* A piece of a file. */
+    struct identity identity;
+    uint64_t piece_end; /* 0: whole files */
+    uint64_t piece_crc64;
+    bool racy;
+    void *slabs[CHUNK_SLABS];
+    size_t slab_count;
+};
+
+struct packing {
+    struct packing *next;    /* guarded by the dispatch lock, as is all before `join` */
+    uint32_t segment, first; /* the first entry, by which the upload is known */
+    char *name;
+    uint32_t handed_out, joined;
+    bool closed, joining, ending;
+    struct chunk *waiting; /* made, by sequence */
+    uint32_t uploading;
+    struct store_part *parts;
+    size_t part_count;
+    struct err err;
+    struct identity piece; /* of the file that is in pieces now */
+
+    /* Of who is joining. */
+    struct pack_join *join;
+    struct buf key;
+    char tag[STAGE_TAG_MAX];
+    char token[STORE_TOKEN_MAX];
+    bool begun, resumed, asked, is_again;
+    int64_t created_ns, begun_ns;
+    struct buf bytes; /* of the next part */
+    uint64_t offset_bytes;
+    uint32_t part_number; /* of the last one */
+    struct buf results;   /* of all members so far, encoded */
+    uint32_t result_count;
+    size_t noted;     /* of the results, those in notes of earlier parts */
+    uint32_t through; /* see struct chunk */
+    uint64_t piece_end, piece_crc64;
+    atomic_uint retries;
+};
+
+/* Read and add all that the work names. What cannot be is settled by itself; a pack that is lost
+ * by it gets its error. */
+void packing_make_chunk(struct worker *worker, struct chunk *chunk, const struct work *work);
+/* The pack is lost already: what would come into it only gets a result. */
+void packing_pass_over(struct chunk *chunk, const struct work *work);
+/* The first error counts. With the dispatch's lock held. */
+void packing_fail_locked(struct packing *packing, const struct err *err);
