@@ -1,0 +1,316 @@
+"""put --pack: what comes into packs, read back by GNU tar and bsdtar; the second run; kills; what cannot be read."""
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+from harness import LONG, Link, as_nobody, case, check, equal, journalled, keys, main, make_tree, random_of, read, \
+    same_trees, scan, set_age, temporaries, write
+
+MIB = 1 << 20
+KILLS = 100 if LONG else 12
+
+
+def unpack(pack, target, program="tar"):
+    os.makedirs(target, exist_ok=True)
+    subprocess.run([program, "-xpf", pack, "-C", target], check=True)
+
+
+def packs_of(store):
+    """Oldest first."""
+    found = [path for path in store.rglob("*.tar.zst")] + [path for path in store.rglob("*.tar")]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def restored(it, program="tar", store="store", out="out"):
+    """The tree again: all packs, and the objects of their own."""
+    target = it / out
+    shutil.rmtree(target, ignore_errors=True)
+    os.makedirs(target)
+    packs = packs_of(it / store)
+    for pack in packs:
+        unpack(pack, target, program)
+    for path in (it / store).rglob("*"):
+        if path.is_file() and path not in packs and not path.name.endswith(".index"):
+            rel = path.relative_to(it / store)
+            os.makedirs((target / rel).parent, exist_ok=True)
+            if path.suffix == ".rclonelink":
+                os.symlink(read(path), os.fsencode(target / rel.with_suffix("")))
+                os.utime(target / rel.with_suffix(""), ns=(path.stat().st_mtime_ns,) * 2, follow_symlinks=False)
+            else:
+                shutil.copy2(path, target / rel)
+    for directory in (it / "src").rglob("*"):  # what the objects of their own left behind
+        if directory.is_dir() and not directory.is_symlink() and (target / directory.relative_to(it / "src")).is_dir():
+            shutil.copystat(directory, target / directory.relative_to(it / "src"))
+    return target
+
+
+def names_in(pack):
+    return sorted(subprocess.run(["bsdtar", "-tf", pack], check=True, capture_output=True, text=True).stdout.split())
+
+
+def sources(it, dice):
+    content = {f"cam{cam}/{day:02}/img{number:03}.jpg": dice.randbytes(dice.randrange(3000))
+               for cam in range(3) for day in range(3) for number in range(20)}
+    content |= {f"cam1/log{number}.txt": b"all is well\n" * dice.randrange(2000) for number in range(10)}
+    content |= {"top.txt": b"top", "cam0/link": Link("../top.txt"), "cam2/empty-file": b"",
+                "cam2/" + "long" * 50 + "/" + "name" * 40: b"long", b"cam2/n\xc3\xa4me": b"utf", b"cam2/\xff\xfe": b"bytes"}
+    make_tree(it / "src", content)
+    os.mkdir(it / "src/cam1/empty")
+    set_age(it / "src")
+
+
+@case
+def each_directory_of_a_level_is_one_pack(it):
+    sources(it, random_of("packs level", 1))
+    for level, count in ((0, 1), (1, 3), (2, 11)):
+        shutil.rmtree(it / "store", ignore_errors=True)
+        it.lade("put", "--job", f"job{level}", f"--pack={level}", "src", "file:store")
+        packs = packs_of(it / "store")
+        equal(len(packs), count, f"packs of level {level}")
+        same_trees(restored(it), it / "src")
+        same_trees(restored(it, "bsdtar"), it / "src")
+    check((it / "store/cam0/00.tar.zst").exists() and (it / "store/cam1/log1.txt").exists(), keys(it / "store"))
+    equal(names_in(it / "store/cam0/02.tar.zst")[:2], ["cam0/02/", "cam0/02/img000.jpg"])
+
+
+@case
+def auto_packs_what_is_small_and_leaves_the_rest(it):
+    dice = random_of("packs auto", 1)
+    sources(it, dice)
+    write(it / "src/cam1/large", dice.randbytes(9 * MIB))
+    write(it / "src/cam1/just", dice.randbytes(8 * MIB - 1))
+    done = it.lade("put", "--pack", "src", "file:store")
+    equal(len(packs_of(it / "store")), 1)
+    check((it / "store/cam1/large").exists() and not (it / "store/cam1/just").exists(), keys(it / "store"))
+    same_trees(restored(it), it / "src")
+    done.has("stored")
+    shutil.rmtree(it / "store")
+    it.lade("put", "--job", "small", "--pack=auto", "--pack-below", "1000", "--pack-size", "4K", "src", "file:store")
+    check(len(packs_of(it / "store")) > 3, "the packs are not bounded", keys(it / "store"))
+    own = [key for key in keys(it / "store") if not key.endswith(".zst")]
+    equal(sorted(own), sorted(key for key in keys(it / "src")
+                              if not os.path.islink(it / "src" / os.fsencode(key).decode(errors="surrogateescape"))
+                              and os.path.getsize(it / "src" / key) >= 1000), "objects of their own")
+    same_trees(restored(it), it / "src")
+
+
+@case
+def plain_tar_and_levels(it):
+    sources(it, random_of("packs plain", 1))
+    it.lade("put", "--pack=0", "--no-compress", "src", "file:store")
+    equal(keys(it / "store"), ["src.tar", "src.tar.index"])
+    subprocess.run(["tar", "-tf", it / "store/src.tar"], check=True, stdout=subprocess.DEVNULL)
+    same_trees(restored(it, "bsdtar"), it / "src")
+    sizes = []
+    for level in (1, 19):
+        it.lade("put", "--job", f"level{level}", "--pack=0", "--level", str(level), "src", f"file:l{level}")
+        sizes.append((it / f"l{level}/src.tar.zst").stat().st_size)
+    check(sizes[1] < sizes[0], "level 19 is not smaller", sizes)
+    it.lade("put", "--pack=x", "src", "file:other", status=2).has("--pack=x", "auto")
+    it.lade("put", "--pack", "--level", "20", "src", "file:other", status=2).has("--level")
+
+
+@case
+def the_second_run_packs_only_what_is_new(it):
+    sources(it, random_of("packs again", 1))
+    put = ("put", "--pack=1", "--json", "src", "file:store")
+    it.lade(*put)
+    first = keys(it / "store")
+    check(it.lade(*put).summary()["unchanged"]["count"] > 0, "nothing is unchanged")
+    equal(keys(it / "store"), first, "after a run with nothing to do")
+    write(it / "src/cam0/00/img000.jpg", b"changed")
+    write(it / "src/cam2/new", b"new")
+    it.lade(*put)
+    more = [key for key in keys(it / "store") if key not in first]
+    equal(len(more), 2, f"new packs {more}")
+    check(all(".g3." in key for key in more), more)
+    equal([name for name in names_in(it / "store/cam0.g3.tar.zst") if not name.endswith("/")], ["cam0/00/img000.jpg"])
+    same_trees(restored(it), it / "src")
+    equal(it.lade(*put).summary()["done"]["count"], 0, "moved by a run with nothing to do")
+    # A pack that is gone is made again.
+    os.unlink(it / "store/cam1.tar.zst")
+    it.lade(*put)
+    same_trees(restored(it), it / "src")
+    # Packs off: what is in packs stays there.
+    equal(it.lade("put", "--json", "src", "file:store").summary()["done"]["count"], 0)
+
+
+@case
+def what_is_an_object_of_its_own_stays_one(it):
+    make_tree(it / "src", {"d/a": b"1", "d/b": b"2"})
+    set_age(it / "src")
+    it.lade("put", "src", "file:store")
+    write(it / "src/d/a", b"changed")
+    write(it / "src/d/c", b"3")
+    it.lade("put", "--pack", "src", "file:store")
+    equal(read(it / "store/d/a"), b"changed")
+    equal([name for name in names_in(packs_of(it / "store")[0]) if not name.endswith("/")], ["d/c"])
+
+
+@case
+def a_pack_of_someone_else_is_not_replaced(it):
+    make_tree(it / "src", {"d/a": b"1"})
+    make_tree(it / "store", {"d.tar.zst": b"theirs"})
+    it.lade("put", "--pack=1", "src", "file:store", status=1).has("d.tar.zst", "--overwrite")
+    equal(read(it / "store/d.tar.zst"), b"theirs")
+    it.lade("put", "--job", "new", "--pack=1", "--overwrite", "src", "file:store")
+    equal(names_in(it / "store/d.tar.zst"), ["d/", "d/a"])
+    # A file beside the directory has the name that its pack would get.
+    make_tree(it / "tree", {"d/a": b"1", "d.tar.zst": b"a file"})
+    it.lade("put", "--pack=1", "tree", "file:other")
+    equal(keys(it / "other"), ["d.lade.tar.zst", "d.tar.zst"])
+
+
+@case
+def what_cannot_be_read_is_named_and_not_in_the_pack(it):
+    make_tree(it / "src", {f"d/f{number:02}": b"x" * 100 for number in range(40)})
+    os.chmod(it / "src/d/f07", 0)
+    make_tree(it / "home", {})
+    make_tree(it / "store", {})
+    for name in ("home", "store"):
+        os.chmod(it / name, 0o777)
+    done = it.lade("put", "--job", "home/job", "--pack=0", "--json", "src", "file:store", status=1, prefix=as_nobody())
+    equal([item["name"] for item in done.events("item") if item["status"] == "failed"], ["d/f07"])
+    pack = it / "store/src.tar.zst"
+    equal(len([name for name in names_in(pack) if not name.endswith("/")]), 39)
+    before = pack.stat().st_mtime_ns
+    os.chmod(it / "src/d/f07", 0o644)
+    it.lade("put", "--job", "home/job", "--pack=0", "src", "file:store", prefix=as_nobody())
+    equal(pack.stat().st_mtime_ns, before, "the first pack")
+    others = [path for path in packs_of(it / "store") if path != pack]
+    equal([name for name in names_in(others[0]) if not name.endswith("/")], ["d/f07"])
+
+
+@case
+def members_that_move_are_whole_or_named(it):
+    dice = random_of("packs moving", 1)
+    make_tree(it / "src", {f"d{number % 20}/f{number:04}": dice.randbytes(20000) for number in range(1500)})
+    set_age(it / "src")
+    it.lade("plan", "--job", "job", "--pack=1", "src", "file:store")
+    ended = threading.Event()
+
+    def disturb():
+        while not ended.is_set():
+            number = dice.randrange(1500)
+            path = it / f"src/d{number % 20}/f{number:04}"
+            what = dice.randrange(4)
+            if what == 0:
+                write(path, dice.randbytes(dice.randrange(40000)))
+            elif what == 1:
+                with open(path, "ab") as file:
+                    file.write(b"more")
+            elif what == 2 and path.exists():
+                os.truncate(path, dice.randrange(20000))
+            else:
+                path.unlink(missing_ok=True)
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        done = it.lade("run", "job", "--bwlimit", "20M", "--json", status=(0, 1))
+    finally:
+        ended.set()
+        thread.join()
+    for pack in packs_of(it / "store"):
+        unpack(pack, it / "out")
+        unpack(pack, it / "out2", "bsdtar")
+    failed = {item["name"] for item in done.events("item") if item["status"] == "failed"}
+    there = {key for key in keys(it / "out")}
+    check(not failed & there, "failed, and in a pack", sorted(failed & there)[:5])
+    equal(len(failed | there), 1500, "files that are in a pack or named")
+    it.lade("put", "--job", "job", "--pack=1", "src", "file:store")
+    out = restored(it)
+    for key in keys(it / "src"):
+        check(read(it / "src" / key) == read(out / key), "another content", key)
+
+
+def large_source(it, dice):
+    content = {f"d{number % 12:02}/f{number:04}": dice.randbytes(dice.randrange(30000)) for number in range(2500)}
+    content |= {"d05/large": dice.randbytes(40 * MIB + 17), "d11/medium": dice.randbytes(3 * MIB)}
+    make_tree(it / "src", content)
+    set_age(it / "src")
+
+
+def kill_at(it, seconds, *command):
+    process = it.start(*command)
+    time.sleep(seconds)
+    alive = process.poll() is None
+    if alive:
+        os.kill(process.pid, signal.SIGKILL)
+    it.end(process, status=(0, -signal.SIGKILL))
+    return alive
+
+
+@case
+def kill_in_the_middle_of_a_pack(it):
+    dice = random_of("packs kill", 1)
+    large_source(it, dice)
+    modes = ("--pack=0", "--pack=1", "--pack=auto")
+    hits = resumed = 0
+    for number in range(KILLS):
+        mode = modes[number % len(modes)]
+        command = ("put", "--job", "job", mode, "--bwlimit", "150M", "src", "file:store")
+        for _ in range(dice.choice((1, 2, 3))):
+            hits += kill_at(it, dice.uniform(0.02, 0.8), *command)
+        resumed += sum(journal.read_bytes().count(b"") > 0 for journal in (it / "job").glob("g*/journal-*.log")) > 1
+        it.lade(*command)
+        for pack in packs_of(it / "store"):
+            subprocess.run(["zstd", "-qt", pack], check=True)
+        same_trees(restored(it), it / "src")
+        equal(temporaries(it / "store"), [], "temporary names left")
+        names = [name for pack in packs_of(it / "store") for name in names_in(pack) if not name.endswith("/")]
+        equal(len(names), len(set(names)), "members that are in two packs")
+        stamps = {path: path.stat().st_ino for path in packs_of(it / "store")}
+        it.lade(*command)
+        equal({path: path.stat().st_ino for path in packs_of(it / "store")}, stamps, "what a run after the end moved")
+        shutil.rmtree(it / "store")
+        shutil.rmtree(it / "job")
+    check(hits >= KILLS // 2, f"only {hits} kills hit")
+
+
+@case
+def a_file_of_many_pieces_comes_whole(it):
+    dice = random_of("packs pieces", 1)
+    sizes = (0, 1, 511, 512, 513, MIB - 1, MIB, 8 * MIB, 16 * MIB - 1, 16 * MIB, 16 * MIB + 1, 24 * MIB, 50 * MIB + 3)
+    make_tree(it / "src", {f"d/f{size}": dice.randbytes(size) for size in sizes})
+    with open(it / "src/d/sparse", "wb") as file:
+        file.truncate(100 * MIB)
+        file.seek(33 * MIB)
+        file.write(b"in the middle")
+    set_age(it / "src")
+    for options in ((), ("--no-compress",), ("--memory", "32M"), ("--transfers", "1")):
+        shutil.rmtree(it / "store", ignore_errors=True)
+        it.lade("put", "--job", "-".join(("job", *options)), "--pack=0", *options, "src", "file:store")
+        same_trees(restored(it), it / "src")
+
+
+@case
+def a_large_member_that_changes_spoils_no_other(it):
+    dice = random_of("packs large moving", 1)
+    make_tree(it / "src", {"d/a": b"a", "d/large": dice.randbytes(60 * MIB), "d/z": b"z"})
+    set_age(it / "src")
+    process = it.start("put", "--job", "job", "--pack=0", "--bwlimit", "20M", "src", "file:store")
+    it.wait_for(lambda: (it / "store").exists() and temporaries(it / "store"), process)
+    with open(it / "src/d/large", "r+b") as file:
+        file.write(b"moved")
+    it.end(process, status=(0, 1))
+    it.lade("put", "--job", "job", "--pack=0", "src", "file:store")
+    same_trees(restored(it), it / "src")
+
+
+@case
+def several_processes_share_the_packs(it):
+    dice = random_of("packs crew", 1)
+    large_source(it, dice)
+    it.lade("plan", "--job", "job", "--pack=1", "--batch-objects", "200", "src", "file:store")
+    crew = [it.start("run", "--bwlimit", "60M", "job") for _ in range(4)]
+    for process in crew:
+        it.end(process)
+    same_trees(restored(it), it / "src")
+    equal(len(packs_of(it / "store")), 12)
+    equal(temporaries(it / "store"), [])
+
+
+main()
