@@ -19,7 +19,8 @@
 /* Of its bytes in the object: blocks that do not compress cost little more than their content. */
 #define FRAME_PACKED_MAX (FRAME_RAW_MAX + FRAME_RAW_MAX / 2)
 #define FRAME_COUNT_MAX (UINT32_C(1) << 20) /* in a pack */
-#define FRAME_SKIPPABLE 0x184D2A50u         /* magic of a skippable frame; the low 4 bits are free */
+#define FRAME_SKIPPABLE 0x184D2A50u /* magic of a skippable frame; the low 4 bits are free */
+#define FRAME_HEADER_BYTES 8u       /* of it: magic and length */
 
 /* How a run of members is written. */
 enum frame_class { FRAME_PACKED, FRAME_RAW };
@@ -38,8 +39,8 @@ void frame_pack(struct zblock *zblock, int level, const void *bytes, size_t len,
 
 /* A frame of raw blocks under way, written straight to its place. */
 struct frame_raw {
-    size_t start;  /* in out */
-    size_t block;  /* where the header of the last raw block is; 0: none to go on with */
+    size_t start;   /* in out */
+    size_t block;   /* where the header of the last raw block is; 0: none to go on with */
     uint32_t bytes; /* of content so far */
 };
 void frame_raw_begin(struct frame_raw *frame, struct buf *out);
@@ -49,5 +50,5 @@ void frame_raw_add(struct frame_raw *frame, const void *bytes, size_t len, struc
 void frame_raw_add_sparse(struct frame_raw *frame, const void *bytes, size_t len, struct buf *out);
 void frame_raw_end(struct frame_raw *frame, struct buf *out);
 
-/* Append the end of a skippable frame's header: magic and length. */
+/* Append a skippable frame's header: magic and length. */
 void frame_skippable(struct buf *out, uint32_t magic, uint32_t len);

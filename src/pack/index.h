@@ -34,14 +34,16 @@
 struct index_writer;
 struct index_writer *index_writer_new(void);
 void index_writer_free(struct index_writer *writer);
-/* The frames that follow those before. */
-void index_writer_frame(struct index_writer *writer, const struct pack_frame *frame);
-/* The next member; its frames have been given. `offset_bytes` and `stored_bytes` are set. Its header
- * begins at header_offset in the tar stream. ERR_CORRUPT unless its key is behind the last. */
+/* The frame that follows those before. ERR_LIMIT beyond FRAME_COUNT_MAX. */
+CHECKED int index_writer_frame(struct index_writer *writer, const struct pack_frame *frame,
+                               struct err *err);
+/* The next member, of header_bytes and stored_bytes in the tar stream (0 and 0 of what is gone);
+ * its frames have been given. ERR_CORRUPT unless its key is behind the last. */
 CHECKED int index_writer_add(struct index_writer *writer, const struct pack_member *member,
-                             uint64_t header_offset, struct err *err);
-/* Append the whole index and forget it. ERR_LIMIT when it does not fit a skippable frame. With
- * `seek` not NULL also a seek table, which lists the frames and the index. */
+                             uint32_t header_bytes, uint64_t stored_bytes, struct err *err);
+/* Append the index and forget what is in it. Of info, what is counted is found here, but for
+ * tar_bytes and data_bytes. seekable: as a frame, and the seek table behind it. ERR_LIMIT when it
+ * does not fit a frame. */
 CHECKED int index_writer_finish(struct index_writer *writer, const struct pack_info *info,
                                 bool seekable, struct buf *out, struct err *err);
 
@@ -49,7 +51,7 @@ CHECKED int index_writer_finish(struct index_writer *writer, const struct pack_i
 
 struct index_footer {
     uint64_t index_bytes;               /* from its magic to the end of the footer */
-    uint64_t table_offset, keys_offset; /* in it */
+    uint64_t keys_offset, table_offset; /* in it */
     uint32_t table_packed, table_raw;
     uint64_t table_crc, seek_crc;
     uint64_t member_count, content_bytes, tar_bytes, data_bytes;
@@ -70,24 +72,47 @@ struct index_table {
     struct index_footer footer;
     struct pack_info info;
     struct index_block *blocks;
-    struct buf text; /* what first and info point to */
+    struct buf raw;  /* what `first` points to */
+    struct buf text; /* what info points to */
 };
-/* The table of blocks, from its bytes in the index. */
+/* The table of blocks, from its bytes in the index. On failure nothing is to be released. */
 CHECKED int index_read_table(struct index_table *ret_table, const struct index_footer *footer,
                              const void *packed, struct err *err);
 void index_table_done(struct index_table *table);
 
 /* A block, expanded and taken apart. Zero-initialised is empty. */
+struct index_row {
+    uint32_t key, key_len; /* in keys */
+    uint32_t target, target_len;
+    uint8_t kind, was;
+    bool racy, sparse;
+    uint32_t mode, uid, gid;
+    int64_t mtime_ns;
+    uint64_t size_bytes, crc64;
+    uint64_t header_offset, offset_bytes, stored_bytes; /* in the tar stream */
+};
+struct index_frame {
+    struct pack_frame frame;
+    uint64_t packed_offset, raw_offset;
+};
 struct index_rows {
     struct zblock zblock;
-    struct buf keys, numbers, fixed, frames;
-    uint32_t block, count;
+    struct buf keys, numbers;
+    struct index_row *rows; /* room for INDEX_MEMBERS_MAX */
+    struct buf frames;      /* of struct index_frame: those that its members lie in */
+    uint32_t block, count, frame_count;
     bool has_keys, has_numbers;
-    uint32_t frame_count;
 };
+/* Expand the keys: afterwards rows[].key and key_len are set, ascending. */
 CHECKED int index_read_keys(struct index_rows *rows, const struct index_table *table,
                             uint32_t block, const void *packed, struct err *err);
-/* After its keys. */
+/* All else; after its keys. */
 CHECKED int index_read_numbers(struct index_rows *rows, const struct index_table *table,
-                               uint32_t block, const void *packed, struct err *err);
+                               const void *packed, struct err *err);
+static inline const struct index_frame *index_frames(const struct index_rows *rows)
+{
+    return (const struct index_frame *)(const void *)rows->frames.data;
+}
+/* The index of the frame that holds this position of the tar stream, or frame_count. */
+uint32_t index_frame_at(const struct index_rows *rows, uint64_t raw_offset);
 void index_rows_done(struct index_rows *rows);

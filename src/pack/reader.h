@@ -85,8 +85,8 @@ CHECKED int pack_visit(struct pack_cursor *cursor, uint32_t block,
 
 /* ---- names ---- */
 
-/* The keys of a block, expanded: `len` bytes, a NUL behind each key, *ret_count of them. Valid until
- * the cursor's next call. A key that ends in '/' is a directory. */
+/* The keys of a block, expanded: `len` bytes, a NUL behind each key, *ret_count of them. Valid
+ * until the cursor's next call. A key that ends in '/' is a directory. */
 CHECKED int pack_keys(struct pack_cursor *cursor, uint32_t block, const char **ret_keys,
                       size_t *ret_len, uint32_t *ret_count, struct err *err);
 /* The member `ordinal` of a block: for what was found among its keys. */
