@@ -270,7 +270,7 @@ static int check_parts(const struct token *token, const struct store_part *parts
             return err_set(err, ERR_CORRUPT, "part %zu is missing", i + 1);
         total_bytes += parts[i].size_bytes;
     }
-    if (total_bytes != token->size_bytes)
+    if (token->size_bytes != STORE_GROWS && total_bytes != token->size_bytes)
         return err_set(err, ERR_CORRUPT, "the parts have %llu bytes, the object %llu",
                        (unsigned long long)total_bytes, (unsigned long long)token->size_bytes);
     return 0;
@@ -343,7 +343,8 @@ static bool is_committed(struct s3_store *store, const char *key, const struct t
     struct err ignored = { 0 }; /* what the commit said stands */
     SCOPED(object) struct object object = { 0 };
     if (s3_head_nonce(store, key, &object, nonce, &ignored) < 0 || nonce[0] == '\0' ||
-        strcmp(nonce, token->nonce) != 0 || object.size_bytes != token->size_bytes)
+        strcmp(nonce, token->nonce) != 0 ||
+        (token->size_bytes != STORE_GROWS && object.size_bytes != token->size_bytes))
         return false;
     memcpy(ret_result->etag, object.etag, STORE_ETAG_MAX);
     return true;
