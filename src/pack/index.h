@@ -72,8 +72,9 @@ struct index_table {
     struct index_footer footer;
     struct pack_info info;
     struct index_block *blocks;
-    struct buf raw;  /* what `first` points to */
-    struct buf text; /* what info points to */
+    uint64_t end_crc; /* of the last frame */
+    struct buf raw;   /* what `first` points to */
+    struct buf text;  /* what info points to */
 };
 /* The table of blocks, from its bytes in the index. On failure nothing is to be released. */
 CHECKED int index_read_table(struct index_table *ret_table, const struct index_footer *footer,

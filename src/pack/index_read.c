@@ -73,6 +73,7 @@ static uint64_t number_of(const void *bytes, size_t len, bool *bad_number)
 struct facts {
     struct pack_info info;
     size_t name, job_id, maker, etag; /* in text */
+    uint64_t end_crc;
     bool bad;
 };
 
@@ -110,6 +111,12 @@ static void take_fact(struct facts *facts, struct buf *text, uint64_t fact, cons
     case FACT_GONE:
         info->gone_count = number_of(bytes, len, &facts->bad);
         break;
+    case FACT_END: {
+        struct view view = view_of(bytes, len);
+        facts->end_crc = view_u64(&view);
+        facts->bad |= view.bad || view_left(&view) != 0;
+        break;
+    }
     default: /* of a later version */
         break;
     }
@@ -136,6 +143,7 @@ static int read_facts(struct index_table *table, struct view *view, struct err *
         return bad(err, "a number among its facts");
     const struct index_footer *footer = &table->footer;
     table->info = facts.info;
+    table->end_crc = facts.end_crc;
     table->info.name = table->text.data + facts.name;
     table->info.job_id = table->text.data + facts.job_id;
     table->info.maker = table->text.data + facts.maker;

@@ -366,6 +366,45 @@ static int visit_member(struct pack_cursor *cursor, uint32_t ordinal,
     return visitor->end(visitor->ctx, &member, ok, err);
 }
 
+static int take_nothing(void *ctx, const char *bytes, size_t len, struct err *err)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)len;
+    (void)err;
+    return 0;
+}
+
+static int check_member(struct pack_cursor *cursor, uint32_t ordinal, struct err *err)
+{
+    const struct index_row row = cursor->rows.rows[ordinal];
+    struct pack_member member;
+    bool ok = true;
+    cursor_member(cursor, ordinal, &member);
+    struct content content = { .cursor = cursor, .member = &member };
+    const uint64_t end = row.offset_bytes + row.stored_bytes;
+    if (stream(cursor, row.header_offset, row.offset_bytes, take_nothing, NULL, err) < 0 ||
+        (member.kind == PACK_FILE && read_all(&content, &ok, err) < 0) ||
+        stream(cursor, end, end + tar_padding(row.stored_bytes), take_nothing, NULL, err) < 0)
+        return at_member(&member, err);
+    if (!ok) {
+        damaged(cursor, err, "checksum of its content");
+        return at_member(&member, err);
+    }
+    return 0;
+}
+
+int cursor_check(struct pack_cursor *cursor, struct err *err)
+{
+    need_none(cursor);
+    memset(cursor->need.data, 1, cursor->need.len);
+    for (uint32_t i = 0; i < cursor->rows.count; i++) {
+        if (check_member(cursor, i, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int pack_visit(struct pack_cursor *cursor, uint32_t block, const struct pack_visitor *visitor,
                struct err *err)
 {

@@ -39,3 +39,5 @@ CHECKED int cursor_load_keys(struct pack_cursor *cursor, uint32_t block, struct 
 CHECKED int cursor_load(struct pack_cursor *cursor, uint32_t block, struct err *err);
 /* A member of the block that is loaded. */
 void cursor_member(struct pack_cursor *cursor, uint32_t ordinal, struct pack_member *ret_member);
+/* Is all that the loaded block is made of as it was written: headers and padding too? */
+CHECKED int cursor_check(struct pack_cursor *cursor, struct err *err);
