@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "pack/view.h"
 #include "store/location.h"
 
 static int open_place(struct store **ret_store, const struct location *location, const char *path,
@@ -90,6 +91,23 @@ static int open_root(struct object_root *root, const char *location,
     return 0;
 }
 
+/* What is in packs shows instead of them. */
+static int look_into_packs(struct object_root *root, const struct stop *stop, struct err *err)
+{
+    struct catalog catalog = { 0 };
+    const struct catalog_options options = { .only = root->key, .stop = stop };
+    if (catalog_open(&catalog, root->store, &options, err) < 0)
+        return err_at(err, "'%s'", root->location);
+    if (catalog.count == 0)
+        return 0;
+    if (view_open(&root->store, root->store, &catalog, root->key != NULL, err) < 0) {
+        catalog_done(&catalog);
+        return err_at(err, "'%s'", root->location);
+    }
+    mem_free(root->key);
+    return 0;
+}
+
 static int compare_names(const void *left, const void *right)
 {
     const struct object_root *a = left;
@@ -148,7 +166,8 @@ int object_set_open(struct object_set *set, char *const *locations, size_t count
     *set = (struct object_set){ .roots = mem_alloc(count * sizeof *set->roots) };
     for (size_t i = 0; i < count; i++) {
         set->count++;
-        if (open_root(&set->roots[i], locations[i], &opening, err) < 0)
+        if (open_root(&set->roots[i], locations[i], &opening, err) < 0 ||
+            (!options->keep_packs && look_into_packs(&set->roots[i], options->stop, err) < 0))
             goto fail;
     }
     if (name_roots(set, options, err) == 0)

@@ -26,6 +26,7 @@ struct object_set_options {
     struct rate *request_rate; /* --tpslimit, NULL = none */
     uint32_t stall_s;
     struct store_access access;
+    bool keep_packs; /* a pack is an object like others; else what is in it shows */
 };
 /* ERR_ABSENT when a location holds nothing, ERR_USAGE when two have the same name. */
 CHECKED int object_set_open(struct object_set *set, char *const *locations, size_t count,

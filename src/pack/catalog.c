@@ -1,0 +1,290 @@
+#include "pack/catalog.h"
+
+#include "base/ban.h"
+#include "base/mem.h"
+#include "base/scope.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPENERS 16u /* indexes that are read at once */
+#define INDEX_BYTES_MAX (UINT64_C(4) << 30)
+
+/* ---- bytes of a pack ---- */
+
+/* One range, again after a pause when that can help. */
+static int read_object(const struct catalog_pack *pack, const char *key, const char *etag,
+                       uint64_t offset, size_t len, struct buf *out, struct err *err)
+{
+    const size_t start = out->len;
+    buf_reserve(out, len);
+    for (uint32_t tries = 1;; tries++) {
+        struct flow flow = { .stop = pack->stop };
+        struct sink sink = { .flow = &flow,
+                             .fd = -1,
+                             .memory = (unsigned char *)out->data + start,
+                             .memory_bytes = len };
+        if (pack->store->driver->get(pack->store, key, offset, len, etag, &sink, NULL, err) == 0) {
+            out->len = start + (size_t)sink.done_bytes;
+            out->data[out->len] = '\0';
+            return sink.done_bytes == len ? 0
+                                          : err_set(err, ERR_CORRUPT, "%llu bytes came of %zu",
+                                                    (unsigned long long)sink.done_bytes, len);
+        }
+        if (store_wait_patiently(tries, pack->stop, err) < 0)
+            return -1;
+    }
+}
+
+static int read_pack(void *from, uint64_t offset, size_t len, struct buf *out, struct err *err)
+{
+    const struct catalog_pack *pack = from;
+    return read_object(pack, pack->key, pack->etag, offset, len, out, err);
+}
+
+/* ---- opening ---- */
+
+static int open_plain(struct catalog_pack *pack, const struct pack_source *source, struct err *err)
+{
+    SCOPED(buf) struct buf key = { 0 };
+    SCOPED(buf) struct buf index = { 0 };
+    SCOPED(object) struct object object = { 0 };
+    buf_printf(&key, "%s" PACK_INDEX_SUFFIX, pack->key);
+    if (store_head_patiently(pack->store, key.data, pack->stop, &object, err) < 0)
+        return -1;
+    if (object.size_bytes > INDEX_BYTES_MAX)
+        return err_set(err, ERR_CORRUPT, "an index of %llu bytes",
+                       (unsigned long long)object.size_bytes);
+    if (read_object(pack, key.data, object.etag, 0, (size_t)object.size_bytes, &index, err) < 0 ||
+        pack_open_index(&pack->pack, index.data, index.len, source, err) < 0)
+        return -1;
+    const char *etag = pack_info(pack->pack)->etag;
+    if (etag[0] == '\0' || pack->etag[0] == '\0' || strcmp(etag, pack->etag) == 0)
+        return 0;
+    pack_free(pack->pack);
+    pack->pack = NULL;
+    return err_set(err, ERR_ABSENT, "its index is of another object");
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t len = strlen(text);
+    const size_t end_len = strlen(end);
+    return len > end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+/* Where its members stand: the pack says what its own name is in the tree that they are of. */
+static void place(struct catalog_pack *pack, bool alone)
+{
+    const char *name = pack_info(pack->pack)->name;
+    const size_t name_len = strlen(name);
+    const size_t key_len = strlen(pack->key);
+    SCOPED(buf) struct buf above = { 0 };
+    SCOPED(buf) struct buf skipped = { 0 };
+    if (alone)
+        ; /* by itself: as tar would */
+    else if (key_len >= name_len && strcmp(pack->key + key_len - name_len, name) == 0)
+        buf_add(&above, pack->key, key_len - name_len);
+    else if (ends_with(name, pack->key) && name[name_len - key_len - 1] == '/')
+        buf_add(&skipped, name, name_len - key_len);
+    else if (strrchr(pack->key, '/') != NULL) /* it was renamed */
+        buf_add(&above, pack->key, (size_t)(strrchr(pack->key, '/') + 1 - pack->key));
+    pack->above = mem_string(buf_text(&above));
+    pack->skipped = mem_string(buf_text(&skipped));
+}
+
+static void open_pack(struct catalog_pack *pack, bool alone)
+{
+    const struct pack_source source = { .read = read_pack,
+                                        .from = pack,
+                                        .size_bytes = pack->size_bytes };
+    const int result = pack->has_sidecar ? open_plain(pack, &source, &pack->err)
+                                         : pack_open(&pack->pack, &source, &pack->err);
+    if (result == 0)
+        place(pack, alone);
+    else
+        pack->pack = NULL;
+}
+
+struct openers {
+    struct catalog *catalog;
+    const struct stop *stop;
+    bool alone;
+    atomic_size_t next;
+};
+
+static void *opener_main(void *arg)
+{
+    struct openers *openers = arg;
+    size_t i;
+    while ((i = atomic_fetch_add(&openers->next, 1)) < openers->catalog->count &&
+           !stop_raised(openers->stop))
+        if (openers->catalog->packs[i]->err.kind == ERR_NONE)
+            open_pack(openers->catalog->packs[i], openers->alone);
+    return NULL;
+}
+
+static void open_all(struct catalog *catalog, const struct catalog_options *options)
+{
+    struct openers openers = { .catalog = catalog,
+                               .stop = options->stop,
+                               .alone = options->only != NULL };
+    struct thread threads[OPENERS] = { 0 };
+    for (size_t i = 1; i < OPENERS && i < catalog->count; i++) {
+        struct err ignored = { 0 }; /* fewer will do */
+        if (thread_start(&threads[i], "lade-index", opener_main, &openers, &ignored) < 0)
+            break;
+    }
+    (void)opener_main(&openers);
+    for (size_t i = 0; i < OPENERS; i++)
+        thread_join(&threads[i]);
+}
+
+/* ---- listing ---- */
+
+static void pack_done(struct catalog_pack *pack)
+{
+    pack_free(pack->pack);
+    mem_release(pack->key);
+    mem_release(pack->above);
+    mem_release(pack->skipped);
+    mem_release(pack);
+}
+
+static void add_object(struct catalog *catalog, struct store *store, const struct object *object,
+                       const struct stop *stop)
+{
+    catalog->packs = mem_resize(catalog->packs, (catalog->count + 1) * sizeof *catalog->packs);
+    struct catalog_pack *pack = mem_alloc(sizeof *pack);
+    catalog->packs[catalog->count++] = pack;
+    *pack = (struct catalog_pack){ .store = store,
+                                   .stop = stop,
+                                   .key = mem_string(object->key.data),
+                                   .size_bytes = object->size_bytes,
+                                   .stored_ns = object->stored_ns };
+    memcpy(pack->etag, object->etag, sizeof pack->etag);
+}
+
+static void take_object(struct catalog *catalog, struct store *store, const struct object *object,
+                        const struct stop *stop)
+{
+    if (object->key.len == 0 || object->size_bytes == 0)
+        return;
+    const char *key = object->key.data;
+    if (ends_with(key, PACK_SUFFIX) || ends_with(key, PACK_TAR_SUFFIX)) {
+        add_object(catalog, store, object, stop);
+    } else if (ends_with(key, PACK_TAR_SUFFIX PACK_INDEX_SUFFIX)) {
+        /* "a.tar" comes before "a.tar.index", but not always right before it. */
+        for (size_t i = catalog->count; i > 0; i--) {
+            struct catalog_pack *pack = catalog->packs[i - 1];
+            const size_t len = strlen(pack->key);
+            if (strncmp(pack->key, key, len) == 0 && strcmp(key + len, PACK_INDEX_SUFFIX) == 0) {
+                pack->has_sidecar = true;
+                break;
+            }
+        }
+    }
+}
+
+static int list_packs(struct catalog *catalog, struct store *store,
+                      const struct catalog_options *options, struct err *err)
+{
+    struct store_list *list = NULL;
+    SCOPED(object) struct object object = { 0 };
+    if (store->driver->list_open(&list, store, "", "", false, err) < 0)
+        return -1;
+    int got;
+    while ((got = store->driver->list_next(list, &object, err)) == 1 &&
+           (got = stop_check(options->stop, err)) == 0)
+        take_object(catalog, store, &object, options->stop);
+    store->driver->list_close(list);
+    return got;
+}
+
+static int look_at_one(struct catalog *catalog, struct store *store,
+                       const struct catalog_options *options, struct err *err)
+{
+    SCOPED(object) struct object object = { 0 };
+    if (store_head_patiently(store, options->only, options->stop, &object, err) < 0)
+        return -1;
+    take_object(catalog, store, &object, options->stop);
+    if (catalog->count != 0 && ends_with(options->only, PACK_TAR_SUFFIX))
+        catalog->packs[0]->has_sidecar = true;
+    return 0;
+}
+
+/* What has the name of a pack and is none is an object like others. */
+static void drop_others(struct catalog *catalog)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < catalog->count; i++) {
+        struct catalog_pack *pack = catalog->packs[i];
+        if (pack->pack == NULL && pack->err.kind == ERR_ABSENT)
+            pack_done(pack);
+        else
+            catalog->packs[kept++] = pack;
+    }
+    catalog->count = kept;
+}
+
+int catalog_open(struct catalog *ret_catalog, struct store *store,
+                 const struct catalog_options *options, struct err *err)
+{
+    struct catalog catalog = { 0 };
+    int result = options->only != NULL ? look_at_one(&catalog, store, options, err)
+                                       : list_packs(&catalog, store, options, err);
+    /* A tar without an index is one of somebody else. */
+    for (size_t i = 0; i < catalog.count; i++)
+        if (!catalog.packs[i]->has_sidecar && !ends_with(catalog.packs[i]->key, PACK_SUFFIX))
+            err_set(&catalog.packs[i]->err, ERR_ABSENT, "no index");
+    if (result == 0) {
+        open_all(&catalog, options);
+        result = stop_check(options->stop, err);
+    }
+    if (result < 0) {
+        catalog_done(&catalog);
+        return -1;
+    }
+    drop_others(&catalog);
+    *ret_catalog = catalog;
+    return 0;
+}
+
+void catalog_done(struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->count; i++)
+        pack_done(catalog->packs[i]);
+    mem_free(catalog->packs);
+    catalog->count = 0;
+}
+
+/* ---- names ---- */
+
+bool catalog_name(const struct catalog_pack *pack, const struct pack_member *member,
+                  struct buf *ret_name)
+{
+    const size_t skip = strlen(pack->skipped);
+    buf_clear(ret_name);
+    if (member->path_len <= skip || memcmp(member->path, pack->skipped, skip) != 0)
+        return false;
+    buf_add_text(ret_name, pack->above);
+    buf_add(ret_name, member->path + skip, member->path_len - skip);
+    const enum pack_kind kind = member->kind == PACK_GONE ? member->was : member->kind;
+    if (kind == PACK_DIR)
+        buf_add_char(ret_name, '/');
+    else if (kind == PACK_LINK)
+        buf_add_text(ret_name, LINK_SUFFIX);
+    return true;
+}
+
+int catalog_compare_age(const struct catalog_pack *a, const struct catalog_pack *b)
+{
+    const struct pack_info *left = pack_info(a->pack);
+    const struct pack_info *right = pack_info(b->pack);
+    if (strcmp(left->job_id, right->job_id) == 0 && left->generation != right->generation)
+        return left->generation < right->generation ? -1 : 1;
+    if (left->created_ns != right->created_ns)
+        return left->created_ns < right->created_ns ? -1 : 1;
+    return strcmp(a->key, b->key);
+}

@@ -1,0 +1,51 @@
+/* pack/catalog.h: the packs in a store, with their indexes: what `get` unpacks and `find` searches.
+ * An object is a pack by what is at its end, not by its name alone; only names that a pack can have
+ * are looked at. Owner: the caller; catalog_done(). Threads: not changed after it was opened, so
+ * any may read it. */
+#pragma once
+
+#include "base/err.h"
+#include "base/thread.h"
+#include "pack/reader.h"
+#include "store/store.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PACK_SUFFIX ".tar.zst"
+#define PACK_TAR_SUFFIX ".tar"
+#define PACK_INDEX_SUFFIX ".index" /* behind the name of a tar: its index */
+
+struct catalog_pack {
+    struct store *store;
+    const struct stop *stop;
+    char *key; /* in the store */
+    uint64_t size_bytes;
+    int64_t stored_ns; /* 0 = unknown */
+    char etag[STORE_ETAG_MAX];
+    bool has_sidecar;
+    /* A member stands in the store's tree under its path without the first skip_bytes and with
+     * `above` in front; one whose path does not begin with `skipped` is not below this place. */
+    char *above, *skipped;
+    struct pack *pack; /* NULL: see err */
+    struct err err;    /* ERR_CORRUPT and others: it looks like a pack and cannot be read */
+};
+struct catalog {
+    struct catalog_pack **packs; /* by key */
+    size_t count;
+};
+struct catalog_options {
+    const char *only; /* the key of a single object; NULL: all of the store */
+    const struct stop *stop;
+};
+/* List the store and read the index of each pack, several at once. An error is that of the listing;
+ * what is wrong with one pack is in its err. */
+CHECKED int catalog_open(struct catalog *ret_catalog, struct store *store,
+                         const struct catalog_options *options, struct err *err);
+void catalog_done(struct catalog *catalog);
+
+/* The name of a member in the tree of the store: false when it is not below this place. */
+bool catalog_name(const struct catalog_pack *pack, const struct pack_member *member,
+                  struct buf *ret_name);
+/* Which pack has the newer word on a name: as strcmp(), greater is newer. */
+int catalog_compare_age(const struct catalog_pack *a, const struct catalog_pack *b);

@@ -1,0 +1,14 @@
+/* pack/view.h: a store as it was before it was packed: the members of its packs are objects under
+ * their names, beside those of their own; packs themselves do not show. Reading only: head, list
+ * and get are those of store.h, and an object says the kind, attributes and CRC64NVME of its
+ * member. The newest pack that knows a name has the word on it; an object of its own comes before
+ * all. */
+#pragma once
+
+#include "pack/catalog.h"
+
+/* `inner` and the catalog, which is of it, become the view's on success, and are released by its
+ * close(). `alone`: nothing shows but the members. ERR_CORRUPT and others: a pack that cannot be
+ * read (the first one). */
+CHECKED int view_open(struct store **ret_view, struct store *inner, struct catalog *catalog,
+                      bool alone, struct err *err);
