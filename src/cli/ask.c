@@ -162,6 +162,7 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
     spec->one_file_system = settings->one_file_system;
     spec->checksum = settings->checksum;
     spec->immutable = settings->immutable;
+    spec->keep_packs = settings->keep_packs;
     spec->overwrite = settings->overwrite;
     spec->files_from_nul = settings->null_separated;
     spec->digests = settings->digests;
@@ -248,7 +249,7 @@ static int take_pack(struct job_spec *spec, const struct settings *settings, str
                              "directory");
     }
     spec->compress_level = (uint32_t)settings->compress_level;
-    spec->no_compress = settings->no_compress;
+    spec->no_compress = settings->compress == SETTING_OFF;
     return 0;
 }
 

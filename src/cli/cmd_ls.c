@@ -135,7 +135,8 @@ static int list_location(struct listing *listing, char *location, struct err *er
 {
     struct object_set set;
     const struct object_set_options options = { .stall_s = (uint32_t)listing->settings->stall_s,
-                                                .access = listing->settings->access };
+                                                .access = listing->settings->access,
+                                                .keep_packs = true };
     char *const locations[] = { location };
     if (object_set_open(&set, locations, 1, &options, err) < 0)
         return -1;

@@ -331,7 +331,8 @@ static int open_dry_get(struct dry_run *dry, struct err *err)
                                                 .one_name = dry->spec->one_name,
                                                 .stop = &stop,
                                                 .stall_s = dry->stall_s,
-                                                .access = dry->spec->access };
+                                                .access = dry->spec->access,
+                                                .keep_packs = dry->spec->keep_packs };
     if (object_set_open(&dry->objects, dry->spec->sources, dry->spec->source_count, &options, err) <
         0)
         return -1;

@@ -607,13 +607,24 @@ const struct opt rows_pack[] = {
       .help = "compress packs that hard, 1 to 19",
       .doc = "The level of zstd for packs, from 1 (fast) to 19. What does not compress is stored "
              "as it is at any level." },
-    { .name = "no-compress",
-      .type = OPT_FLAG,
-      .offset = FIELD(no_compress),
+    { .name = "compress",
+      .type = OPT_SWITCH,
+      .offset = FIELD(compress),
       .group = OPT_GROUP_ACTION,
-      .help = "packs are plain .tar, with the index beside them",
-      .doc = "Make packs that are plain tar files, NAME.tar, with the index as an object beside "
-             "it, NAME.tar.index." },
+      .help = "--no-compress: packs are plain .tar, with an index beside",
+      .doc = "With --no-compress, packs are plain tar files, NAME.tar, each with its index as an "
+             "object beside it, NAME.tar.index." },
+    { 0 },
+};
+
+const struct opt rows_keep_packs[] = {
+    { .name = "keep-packs",
+      .type = OPT_FLAG,
+      .offset = FIELD(keep_packs),
+      .group = OPT_GROUP_ACTION,
+      .help = "fetch packs as they are, not what is in them",
+      .doc = "A pack is fetched as the file that it is. Without this option the entries in it are "
+             "fetched, as if each were an object." },
     { 0 },
 };
 

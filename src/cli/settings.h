@@ -107,7 +107,8 @@ struct settings {
     uint64_t pack_below_bytes;    /* --pack-below */
     uint64_t pack_bytes;          /* --pack-size; 0 = by the size of all */
     uint64_t compress_level;      /* --level */
-    bool no_compress;             /* --no-compress */
+    bool keep_packs;              /* --keep-packs */
+    enum setting_switch compress; /* --no-compress */
     const char *site;             /* NULL = not given */
     uint64_t rate_bytes_per_s;    /* 0 = not given */
     const char *export;           /* NULL = not given */

@@ -460,7 +460,8 @@ static int open_ends(struct check *check, struct err *err)
                                                     .stop = check->options.stop,
                                                     .request_rate = &check->request_rate,
                                                     .stall_s = check->options.stall_s,
-                                                    .access = spec->access };
+                                                    .access = spec->access,
+                                                    .keep_packs = spec->keep_packs };
         if (source_set_open(&check->sources, target, 1, &source, err) < 0)
             return -1;
         return object_set_open(&check->objects, spec->sources, spec->source_count, &objects, err);

@@ -45,6 +45,7 @@ struct job_spec {
      * other limit of bytes, or at twice the entries (and SEGMENT_ENTRIES_MAX). */
     uint64_t batch_min_bytes, batch_max_bytes;
     uint32_t batch_objects;
+    bool keep_packs;    /* get: packs are files like others */
     enum job_pack pack; /* put; the rest of these is set only with it */
     uint32_t pack_level;
     uint64_t pack_below_bytes; /* JOB_PACK_AUTO: larger files are objects of their own */

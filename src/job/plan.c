@@ -28,6 +28,7 @@ struct planner {
     struct old_pack *old_packs;
     size_t old_pack_count;
     struct stream_item packed; /* stands for `there` of what is in a pack */
+    struct buf unread;         /* a directory that could not be read: what is in it is not gone */
 
     struct segment_writer writer; /* plan_run() */
     struct generation *generation;
@@ -294,13 +295,14 @@ static int plan_entry(struct planner *planner, const struct stream_item *from,
     if (planner->options->spec->direction == JOB_GET)
         snprintf(ret_entry->etag, sizeof ret_entry->etag, "%s", from->etag);
     struct err why = { 0 };
-    if (settle_by_itself(planner, from, ret_entry, &why))
-        return 0;
     struct stream_item *there = NULL;
     struct stream_item *record = NULL;
-    if (planner->there != NULL && seek_there(planner, from, &there, err) < 0)
-        return -1;
+    /* First, so that the record knows that it was asked for. */
     if (planner->record != NULL && stream_seek(planner->record, from->key, &record, err) < 0)
+        return -1;
+    if (settle_by_itself(planner, from, ret_entry, &why))
+        return 0;
+    if (planner->there != NULL && seek_there(planner, from, &there, err) < 0)
         return -1;
     if (seek_in_pack(planner, record, &there, err) < 0)
         return -1;
@@ -383,6 +385,7 @@ static void close_streams(struct planner *planner)
     buf_done(&planner->mapped);
     buf_done(&planner->last_key);
     packer_done(&planner->packer);
+    buf_done(&planner->unread);
     for (size_t i = 0; i < planner->old_pack_count; i++) {
         mem_release(planner->old_packs[i].key);
         mem_release(planner->old_packs[i].etag);
@@ -455,6 +458,43 @@ static int add_to_segment(struct planner *planner, const struct stream_item *fro
     buf_clear(&planner->last_key);
     buf_add_text(&planner->last_key, from->key);
     return 0;
+}
+
+/* What is in a pack and not in the source any more: the next pack says so. */
+static int add_gone(void *ctx, const struct stream_item *item, struct err *err)
+{
+    struct planner *planner = ctx;
+    if (item->pack == NULL || !packer_wants(&planner->packer, item->key, item->kind, 0) ||
+        (planner->options->filter != NULL &&
+         !filter_path(planner->options->filter, item->name, item->name_len, NULL)) ||
+        (planner->unread.len != 0 &&
+         strncmp(item->key, planner->unread.data, planner->unread.len) == 0))
+        return 0;
+    struct plan_entry entry = { .name = item->key,
+                                .name_len = (uint32_t)strlen(item->key),
+                                .kind = ENTRY_GONE,
+                                .action = PLAN_REPLACE,
+                                .mtime_ns = item->mtime_ns };
+    segment_sum_add(&planner->sum, &entry);
+    return planner->generation != NULL ? add_to_segment(planner, item, &entry, true, err) : 0;
+}
+
+/* Is what the crawl does not give really not there? Not when only some of it was asked for. */
+static bool tells_gone(const struct planner *planner)
+{
+    const struct job_spec *spec = planner->options->spec;
+    return spec->direction == JOB_PUT && spec->pack != JOB_PACK_OFF && spec->files_from == NULL &&
+           spec->base == NULL;
+}
+
+static void note_unread(struct planner *planner, const struct stream_item *from)
+{
+    if (from->reason != REASON_UNREADABLE)
+        return;
+    buf_clear(&planner->unread);
+    buf_add(&planner->unread, from->name, from->name_len);
+    if (from->name[from->name_len - 1] != '/')
+        buf_add_char(&planner->unread, '/');
 }
 
 /* ---- the dry run ---- */
@@ -575,7 +615,10 @@ static int plan_all(struct planner *planner, struct err *err)
 {
     struct stream_item from;
     int got;
+    if (planner->record != NULL && tells_gone(planner))
+        stream_tell_passed(planner->record, add_gone, planner);
     while ((got = stream_next(planner->from, &from, err)) == 1) {
+        note_unread(planner, &from);
         if (from.reason == REASON_EXCLUDED) {
             print_excluded(planner, &from);
             continue;
@@ -596,7 +639,8 @@ static int plan_all(struct planner *planner, struct err *err)
         if (++planner->untold >= TELL_EVERY)
             tell(planner);
     }
-    if (got < 0)
+    if (got < 0 ||
+        (planner->record != NULL && tells_gone(planner) && stream_drain(planner->record, err) < 0))
         return -1;
     if (planner->generation != NULL) {
         if (planner->writing && seal(planner, err) < 0)

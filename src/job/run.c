@@ -57,7 +57,8 @@ static int open_get(struct run *run, struct err *err)
                                                 .stop = run->stop,
                                                 .request_rate = &run->request_rate,
                                                 .stall_s = run->options.stall_s,
-                                                .access = spec->access };
+                                                .access = spec->access,
+                                                .keep_packs = spec->keep_packs };
     if (object_set_open(&run->objects, spec->sources, spec->source_count, &objects, err) < 0)
         return -1;
     for (size_t i = 0; i < run->objects.count; i++)

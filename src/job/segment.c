@@ -569,7 +569,7 @@ static int decode(struct segment *segment, struct plan_entry *entry)
     const uint8_t head = view_u8(view);
     const unsigned kind = head & 7;
     const unsigned action = head >> 3 & 7;
-    if (kind > ENTRY_UNREADABLE || action == 0 || action >= PLAN_ACTION_COUNT)
+    if (kind > ENTRY_GONE || action == 0 || action >= PLAN_ACTION_COUNT)
         return -1;
     if (decode_name(segment, view) < 0)
         return -1;

@@ -46,6 +46,9 @@ struct stream {
     struct buf pack, pack_etag; /* that the entries at hand were put into */
 
     bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
+    bool asked;   /* and that somebody asked for */
+    stream_passed_fn passed;
+    void *passed_ctx;
     bool ended;
     struct stream_item ahead;
 
@@ -360,6 +363,8 @@ static void pack_of(struct stream *stream, const struct plan_entry *entry,
 /* Join an entry with its result. False: there is nothing recorded of it. */
 static bool join(struct stream *stream, const struct plan_entry *entry, struct stream_item *item)
 {
+    if (entry->kind == ENTRY_GONE)
+        return false;
     item_from_record(stream, entry, item);
     item->pack = entry->kept;
     item->pack_etag = entry->kept_etag;
@@ -465,6 +470,29 @@ static void skip_listed(struct stream *stream, const char *key)
     stream->start_after = buf_take(&after);
 }
 
+void stream_tell_passed(struct stream *stream, stream_passed_fn passed, void *ctx)
+{
+    stream->passed = passed;
+    stream->passed_ctx = ctx;
+}
+
+static int pass(struct stream *stream, struct err *err)
+{
+    stream->seeking = false;
+    if (stream->passed != NULL && !stream->asked)
+        return stream->passed(stream->passed_ctx, &stream->ahead, err);
+    stream->asked = false;
+    return 0;
+}
+
+int stream_drain(struct stream *stream, struct err *err)
+{
+    int got = stream->seeking ? pass(stream, err) : 0;
+    while (got == 0 && !stream->ended && (got = stream_next(stream, &stream->ahead, err)) == 1)
+        got = pass(stream, err);
+    return got;
+}
+
 int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
                 struct err *err)
 {
@@ -487,11 +515,13 @@ int stream_seek(struct stream *stream, const char *key, struct stream_item **ret
             return 0;
         if (order == 0) {
             *ret_item = &stream->ahead;
+            stream->asked = true;
             return 1;
         }
         if (++passed % SKIP_AFTER == 0)
             skip_listed(stream, key);
-        stream->seeking = false;
+        if (pass(stream, err) < 0)
+            return -1;
     }
 }
 

@@ -33,6 +33,8 @@ struct catalog_pack {
 struct catalog {
     struct catalog_pack **packs; /* by key */
     size_t count;
+    uint64_t *others; /* the CRC64NVME of the key of each other object, ascending */
+    size_t other_count;
 };
 struct catalog_options {
     const char *only; /* the key of a single object; NULL: all of the store */
@@ -43,6 +45,8 @@ struct catalog_options {
 CHECKED int catalog_open(struct catalog *ret_catalog, struct store *store,
                          const struct catalog_options *options, struct err *err);
 void catalog_done(struct catalog *catalog);
+/* May the store have an object of this key that is no pack? False: it had none. */
+bool catalog_has_other(const struct catalog *catalog, const char *key);
 
 /* The name of a member in the tree of the store: false when it is not below this place. */
 bool catalog_name(const struct catalog_pack *pack, const struct pack_member *member,

@@ -283,8 +283,7 @@ static void add_slices(struct index_rows *rows)
         return;
     const struct index_row *last = &rows->rows[rows->count - 1];
     uint64_t at = rows->rows[0].header_offset;
-    const uint64_t end =
-        last->offset_bytes + last->stored_bytes + tar_padding(last->stored_bytes);
+    const uint64_t end = last->offset_bytes + last->stored_bytes + tar_padding(last->stored_bytes);
     uint64_t slice = (end - at) / PLAIN_SLICES_MAX + 1;
     if (slice < PLAIN_SLICE)
         slice = PLAIN_SLICE;
