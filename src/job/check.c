@@ -481,7 +481,7 @@ static int open_ends(struct check *check, struct err *err)
         return -1;
     if (!check->store->limits.keeps_data)
         return err_set(err, ERR_USAGE, "'%s' keeps nothing that could be checked", spec->dest);
-    return 0;
+    return store_show_members(&check->store, NULL, check->options.stop, err) < 0 ? -1 : 0;
 }
 
 static int start_threads(struct check *check, struct err *err)

@@ -91,20 +91,29 @@ static int open_root(struct object_root *root, const char *location,
     return 0;
 }
 
-/* What is in packs shows instead of them. */
-static int look_into_packs(struct object_root *root, const struct stop *stop, struct err *err)
+int store_show_members(struct store **store, const char *only, const struct stop *stop,
+                       struct err *err)
 {
     struct catalog catalog = { 0 };
-    const struct catalog_options options = { .only = root->key, .stop = stop };
-    if (catalog_open(&catalog, root->store, &options, err) < 0)
-        return err_at(err, "'%s'", root->location);
+    const struct catalog_options options = { .only = only, .stop = stop };
+    if (catalog_open(&catalog, *store, &options, err) < 0)
+        return -1;
     if (catalog.count == 0)
         return 0;
-    if (view_open(&root->store, root->store, &catalog, root->key != NULL, err) < 0) {
+    if (view_open(store, *store, &catalog, only != NULL, err) < 0) {
         catalog_done(&catalog);
-        return err_at(err, "'%s'", root->location);
+        return -1;
     }
-    mem_free(root->key);
+    return 1;
+}
+
+static int look_into_packs(struct object_root *root, const struct stop *stop, struct err *err)
+{
+    const int shown = store_show_members(&root->store, root->key, stop, err);
+    if (shown < 0)
+        return err_at(err, "'%s'", root->location);
+    if (shown == 1)
+        mem_free(root->key);
     return 0;
 }
 

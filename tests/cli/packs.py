@@ -206,6 +206,63 @@ def get_sees_the_newest_and_nothing_that_is_gone(it):
 
 
 @case
+def check_knows_what_is_in_packs(it):
+    dice = random_of("packs check", 1)
+    sources(it, dice)
+    put = ("put", "--job", "job", "--pack=1", "src", "file:store")
+    it.lade(*put)
+    write(it / "src/cam0/00/img001.jpg", b"newer")
+    (it / "src/cam1/log3.txt").unlink()
+    it.lade(*put)
+    for options in ((), ("--deep",), ("--download",), ("--job", "job"), ("--job", "job", "--deep")):
+        it.lade("check", *options, "src", "file:store")
+    write(it / "src/cam0/00/img002.jpg", b"other content")
+    (it / "src/cam0/00/img003.jpg").unlink()
+    write(it / "src/cam0/00/more", b"more")
+    done = it.lade("check", "src", "file:store", status=(1, 4))
+    done.has("cam0/00/img002.jpg", "cam0/00/more").has_not("img001", "img004")
+    # A content that differs at equal size and time: by its digest.
+    time_ns = (it / "src/cam2/01/img000.jpg").stat().st_mtime_ns
+    data = bytearray(read(it / "src/cam2/01/img000.jpg"))
+    data[0] ^= 1
+    write(it / "src/cam2/01/img000.jpg", bytes(data))
+    os.utime(it / "src/cam2/01/img000.jpg", ns=(time_ns, time_ns))
+    it.lade("check", "--deep", "src", "file:store", status=4).has("cam2/01/img000.jpg")
+
+
+def flip(path, at):
+    data = bytearray(read(path))
+    data[at] ^= 0x10
+    write(path, bytes(data))
+
+
+@case
+def damaged_packs_are_named_and_never_unpacked_as_good(it):
+    dice = random_of("packs damaged", 1)
+    make_tree(it / "src", {f"d/f{number:02}": dice.randbytes(30000) for number in range(60)})
+    set_age(it / "src")
+    it.lade("put", "--pack=1", "src", "file:store")
+    pack = it / "store/d.tar.zst"
+    good = read(pack)
+    for number in range(12):
+        write(pack, good)
+        at = dice.randrange(len(good)) if number % 2 else dice.randrange(len(good) - 3000, len(good))
+        flip(pack, at)
+        shutil.rmtree(it / "out", ignore_errors=True)
+        done = it.lade("get", "--job", f"get{number}", "file:store", "out", status=(0, 1, 3, 4))
+        for rel in keys(it / "out") if (it / "out").exists() else ():
+            if rel.startswith("d/f"):
+                check(read(it / "out" / rel) == read(it / "src" / rel), f"wrong bytes as good, flipped at {at}", rel, done)
+        if done.status == 0:
+            # The seek table alone, or what no member is in; or it is no pack of ours any more.
+            check((it / "out/d.tar.zst").exists() or len(keys(it / "out")) == 60, "not all came", at, done)
+    write(pack, good[:len(good) // 2])
+    shutil.rmtree(it / "out")
+    it.lade("get", "--job", "cut", "file:store", "out")
+    equal(keys(it / "out"), ["d.tar.zst"], "what a pack without an end is")
+
+
+@case
 def a_file_that_outgrows_its_pack_is_fetched_as_it_is_now(it):
     make_tree(it / "src", {"d/a": b"small", "d/b": b"b"})
     set_age(it / "src")
