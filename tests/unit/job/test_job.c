@@ -72,7 +72,7 @@ static void expect_same_spec(const struct job_spec *got, const struct job_spec *
     for (size_t i = 0; i < want->source_count; i++)
         assert_string_equal(got->sources[i], want->sources[i]);
     assert_string_equal(got->dest, want->dest);
-    assert_true(job_spec_same_fallback(got, want));
+    assert_true(job_spec_same_late(got, want));
     assert_int_equal(got->one_name == NULL, want->one_name == NULL);
     if (want->one_name != NULL)
         assert_string_equal(got->one_name, want->one_name);
