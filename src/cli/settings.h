@@ -103,6 +103,8 @@ struct settings {
     uint64_t max_batches;         /* 0 = all */
     const char *batch_bytes;      /* --batch-bytes, NULL = not given */
     uint64_t batch_objects;       /* --batch-objects */
+    uint64_t bucket_objects;      /* --bucket-objects, 0 = no limit */
+    bool make_bucket;             /* --make-bucket */
     const char *site;             /* NULL = not given */
     uint64_t rate_bytes_per_s;    /* 0 = not given */
     const char *export;           /* NULL = not given */

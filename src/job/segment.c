@@ -29,6 +29,7 @@
 #define MORE_EMPTY 0x08
 #define MORE_RACY 0x10
 #define MORE_DIGESTS 0x20
+#define MORE_BUCKET 0x40
 
 const char *segment_file_name(uint32_t number, const char *suffix, char text[SEGMENT_NAME_MAX])
 {
@@ -113,6 +114,8 @@ static void add_record(struct buf *raw, const struct plan_entry *entry, uint8_t 
         if (entry->record.digests.kinds & DIGEST_MD5)
             buf_add(raw, entry->record.digests.md5, DIGEST_MD5_BYTES);
     }
+    if (more & MORE_BUCKET)
+        buf_add_varint(raw, entry->bucket);
 }
 
 static uint8_t more_of(const struct plan_entry *entry)
@@ -124,6 +127,8 @@ static uint8_t more_of(const struct plan_entry *entry)
         more |= MORE_ETAG;
     if (entry->empty)
         more |= MORE_EMPTY;
+    if (entry->bucket > 1)
+        more |= MORE_BUCKET;
     if (entry->record.known) {
         more |= MORE_RECORD;
         if (entry->record.racy)
@@ -439,6 +444,16 @@ static void decode_digests(struct view *view, struct digest_value *value)
         view->bad = true;
 }
 
+/* The first is never written. */
+static void decode_bucket(struct view *view, uint32_t *ret_bucket)
+{
+    const uint64_t bucket = view_varint(view);
+    if (bucket < 2 || bucket > STORE_BUCKET_MAX)
+        view->bad = true;
+    else
+        *ret_bucket = (uint32_t)bucket;
+}
+
 static void decode_more(struct view *view, struct plan_entry *entry)
 {
     const uint8_t more = view_u8(view);
@@ -463,6 +478,8 @@ static void decode_more(struct view *view, struct plan_entry *entry)
     }
     if (more & MORE_DIGESTS)
         decode_digests(view, &entry->record.digests);
+    if (more & MORE_BUCKET)
+        decode_bucket(view, &entry->bucket);
 }
 
 static int decode_name(struct segment *segment, struct view *view)
@@ -495,6 +512,7 @@ static int decode(struct segment *segment, struct plan_entry *entry)
     entry->reason = REASON_NONE;
     entry->sys = 0;
     entry->empty = false;
+    entry->bucket = 0;
     entry->etag[0] = '\0';
     entry->record.known = entry->record.racy = false;
     entry->record.crc64 = 0;

@@ -91,6 +91,10 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
                (int)spec->links, spec->digests);
     buf_printf(out, "batch-min-bytes=%" PRIu64 "\nbatch-max-bytes=%" PRIu64 "\nbatch-objects=%u\n",
                spec->batch_min_bytes, spec->batch_max_bytes, spec->batch_objects);
+    if (spec->bucket_objects != 0)
+        buf_printf(out, "bucket-objects=%" PRIu64 "\n", spec->bucket_objects);
+    if (spec->make_bucket)
+        buf_add_text(out, "make-bucket=1\n");
     if (spec->from_listing)
         buf_add_text(out, "listing=1\n");
     struct store_access access = spec->access;
@@ -111,7 +115,8 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         const char *key;
         uint64_t *field;
     } sizes[] = { { "batch-min-bytes", &spec->batch_min_bytes },
-                  { "batch-max-bytes", &spec->batch_max_bytes } };
+                  { "batch-max-bytes", &spec->batch_max_bytes },
+                  { "bucket-objects", &spec->bucket_objects } };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strcmp(key, sizes[i].key) == 0) {
             *sizes[i].field = number;
@@ -121,10 +126,15 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         const char *key;
         bool *flag;
     } flags[] = {
-        { "null", &spec->files_from_nul }, { "keep-name", &spec->keep_name },
-        { "checksum", &spec->checksum },   { "one-file-system", &spec->one_file_system },
-        { "immutable", &spec->immutable }, { "overwrite", &spec->overwrite },
-        { "glob", &spec->glob },           { "listing", &spec->from_listing },
+        { "null", &spec->files_from_nul },
+        { "keep-name", &spec->keep_name },
+        { "checksum", &spec->checksum },
+        { "one-file-system", &spec->one_file_system },
+        { "immutable", &spec->immutable },
+        { "overwrite", &spec->overwrite },
+        { "glob", &spec->glob },
+        { "listing", &spec->from_listing },
+        { "make-bucket", &spec->make_bucket },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(key, flags[i].key) == 0) {
@@ -322,9 +332,9 @@ static bool same_list(const struct job_spec *a, const struct job_spec *b)
     return a->list_crc == NULL || b->list_crc == NULL || strcmp(a->list_crc, b->list_crc) == 0;
 }
 
-bool job_spec_same_fallback(const struct job_spec *a, const struct job_spec *b)
+bool job_spec_same_late(const struct job_spec *a, const struct job_spec *b)
 {
-    return same_text(a->fallback_root, b->fallback_root);
+    return same_text(a->fallback_root, b->fallback_root) && a->make_bucket == b->make_bucket;
 }
 
 const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b)
@@ -359,6 +369,7 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "--batch-bytes",
           a->batch_min_bytes == b->batch_min_bytes && a->batch_max_bytes == b->batch_max_bytes },
         { "--batch-objects", a->batch_objects == b->batch_objects },
+        { "--bucket-objects", a->bucket_objects == b->bucket_objects },
         { "--metadata", same_meta(a, b) },
         { "--endpoint-url", same_text(a->access.endpoint_url, b->access.endpoint_url) },
         { "--profile", same_text(a->access.profile, b->access.profile) },
