@@ -197,6 +197,12 @@ def missing_buckets_are_named(it):
     check("-plain" not in buckets(it), "a dry run made a bucket")
     it.lade("put", "--job", "plain", "--make-bucket", "src", f"s3://{name}-plain")
     equal(held(it, "-plain"), ["cam01/y", "cam02/d"])
+    # Numbered ones that cannot be made end the run, and not each object.
+    it.lade("mb", f"s3://{name}-cam02--2", env=as_other(it))
+    make_tree(it / "src", {f"cam02/more{number}": b"6" for number in range(5)})
+    done = it.lade("put", "--job", "full", "--bucket-objects", "2", "src", there, status=3)
+    done.has(f"make the bucket '{name}-cam02--2'").has_not("failed:")
+    equal(sorted(stored(it)["-cam02"]), ["d", "more0"])
     # Of somebody else: not ours to fill.
     it.lade("mb", f"s3://{name}-cam03", env=as_other(it))
     make_tree(it / "src", {"cam03/x": b"1"})

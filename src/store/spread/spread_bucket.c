@@ -197,8 +197,12 @@ int spread_ensure(struct spread_store *store, struct spread_bucket *bucket, stru
         return there < 0 ? -1 : there == 1 ? 0 : spread_missing(bucket, err);
     }
     struct store *made = NULL;
-    if (open_at(store, bucket->name, "", true, &made, err) < 0)
+    if (open_at(store, bucket->name, "", true, &made, err) < 0) {
+        /* Of somebody else, or not allowed: all that is to go there would fail in the same way. */
+        if (err->kind == ERR_CONFLICT || err->kind == ERR_DENIED || err->kind == ERR_LIMIT)
+            err->kind = ERR_CONFIG;
         return err_at(err, "make the bucket '%s'", bucket->name);
+    }
     store->driver->close(made);
     atomic_store(&bucket->exists, true);
     return 0;

@@ -127,8 +127,9 @@ int spread_room_open(struct store_room **ret_room, struct store *base, const str
 {
     struct store_room *room = mem_alloc(sizeof *room);
     room->store = spread_store_of(base);
-    int result = 0;
-    if (room->store->limit != 0)
+    /* A process that takes a plan over was opened long before. */
+    int result = spread_find_buckets(room->store, err);
+    if (result == 0 && room->store->limit != 0)
         result = counted != NULL ? read_all(room, counted, err) : count_all(room, err);
     if (result < 0) {
         spread_room_close(room);

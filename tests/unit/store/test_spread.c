@@ -603,7 +603,8 @@ static void test_room_is_what_was_there_and_what_was_planned(void **state)
     assert_int_equal(take(store, room, "b/n1", 0), 1);
     assert_int_equal(take(store, room, "a/n2", 0), 3);
     store->driver->room_close(room);
-    /* Goes on from what was told, whatever came meanwhile. */
+    /* Goes on from what was told, whatever came meanwhile; but a bucket that came is seen. */
+    add("c-late", NULL);
     add("c-a--2", "n1");
     add("c-a--3", "n2");
     assert_int_equal(store->driver->room_open(&room, store, &told, &err), 0);
@@ -614,6 +615,7 @@ static void test_room_is_what_was_there_and_what_was_planned(void **state)
     assert_int_equal(take(store, room, "a/n4", 0), 3);
     assert_int_equal(take(store, room, "a/n5", 0), 4);
     assert_int_equal(take(store, room, "b/n2", 0), 1);
+    assert_int_equal(take(store, room, "late/n1", 0), 1);
     uint32_t bucket = 0;
     assert_int_equal(store->driver->room_take(room, "none/x", &bucket, &err), -1);
     assert_int_equal(err.kind, ERR_CONFIG);
