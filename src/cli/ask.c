@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "job/filter.h"
 #include "store/location.h"
+#include "store/spread/spread_template.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -124,7 +125,8 @@ static int name_single_file(struct job_spec *spec, const char *dest, struct err 
         return -1;
     const bool is_bucket =
         strncmp(location.path, "//", 2) == 0 && strchr(location.path + 2, '/') == NULL;
-    if (location.ends_in_slash || is_bucket || strchr(location.path, '/') == NULL ||
+    if (spread_is_template(location.path) || location.ends_in_slash || is_bucket ||
+        strchr(location.path, '/') == NULL ||
         (location_is_local(&location) && is_directory(location.path)))
         return 0;
     spec->one_name = path_base(location.path);
@@ -166,6 +168,8 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
     spec->overwrite = settings->overwrite;
     spec->files_from_nul = settings->null_separated;
     spec->digests = settings->digests;
+    spec->bucket_objects = settings->bucket_objects;
+    spec->make_bucket = settings->make_bucket;
     spec->links = (enum link_mode)settings->links;
     spec->access = (struct store_access){
         .endpoint_url = copy_of(settings->access.endpoint_url),

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "base/scope.h"
 #include "base/units.h"
 #include "cli/rows.h"
 #include "job/objects.h"
@@ -52,7 +53,8 @@ static void write_json(struct listing *listing, const char *location, const stru
     json_line_end(&json);
 }
 
-static void write_long(struct listing *listing, const struct object *object, bool is_dir)
+static void write_long(struct listing *listing, const struct object *object, const char *name,
+                       bool is_dir)
 {
     char size[UNITS_TEXT_MAX] = "";
     char time_text[CLOCK_TEXT_MAX] = "";
@@ -62,24 +64,38 @@ static void write_long(struct listing *listing, const struct object *object, boo
         snprintf(size, sizeof size, "%llu", (unsigned long long)object->size_bytes);
     if (time_ns != 0)
         clock_text_local(time_ns, time_text);
-    const char *texts[] = { size, time_text, buf_text(&object->key) };
+    const char *texts[] = { size, time_text, name };
     table_row(&listing->table, texts, &listing->line);
 }
 
-static void write_object(struct listing *listing, const char *location, const struct object *object)
+/* What stands for the object in a listing: its key, or, in one of several buckets, where it is. */
+static const char *name_of(struct store *store, const struct object *object, struct buf *location)
 {
+    SCOPED(buf) struct buf key = { 0 };
+    if (store->driver->locate == NULL)
+        return buf_text(&object->key);
+    store_bucket_key(object->bucket, buf_text(&object->key), &key);
+    return store->driver->locate(store, key.data, location) ? location->data
+                                                            : buf_text(&object->key);
+}
+
+static void write_object(struct listing *listing, struct store *store, const char *location,
+                         const struct object *object)
+{
+    SCOPED(buf) struct buf place = { 0 };
+    const char *name = name_of(store, object, &place);
     const bool is_dir = object->key.len != 0 && object->key.data[object->key.len - 1] == '/';
     buf_clear(&listing->line);
     if (listing->settings->json) {
-        write_json(listing, location, object);
+        write_json(listing, place.len != 0 ? name : location, object);
     } else if (listing->settings->long_format) {
-        write_long(listing, object, is_dir);
+        write_long(listing, object, name, is_dir);
     } else {
         /* To a program a name is its bytes; on a terminal it must not do anything. */
         if (listing->on_terminal)
-            path_show(&listing->line, buf_text(&object->key));
+            path_show(&listing->line, name);
         else
-            buf_add(&listing->line, object->key.data, object->key.len);
+            buf_add_text(&listing->line, name);
         buf_add_char(&listing->line, '\n');
     }
     fwrite(listing->line.data, 1, listing->line.len, stdout);
@@ -103,18 +119,18 @@ static int list_all(struct listing *listing, struct store_list *list, struct sto
         ++*ret_count;
         if (holding && (object.key.len < held.key.len ||
                         memcmp(object.key.data, held.key.data, held.key.len) != 0))
-            write_object(listing, location, &held);
+            write_object(listing, store, location, &held);
         holding = listing->settings->recursive && object.attr.kind == ENTRY_DIR;
         if (holding) {
             const struct object spare = held;
             held = object;
             object = spare;
         } else {
-            write_object(listing, location, &object);
+            write_object(listing, store, location, &object);
         }
     }
     if (holding)
-        write_object(listing, location, &held);
+        write_object(listing, store, location, &held);
     object_done(&object);
     object_done(&held);
     return got;
@@ -135,6 +151,7 @@ static int list_location(struct listing *listing, char *location, struct err *er
 {
     struct object_set set;
     const struct object_set_options options = { .stall_s = (uint32_t)listing->settings->stall_s,
+                                                .bucket_objects = listing->settings->bucket_objects,
                                                 .access = listing->settings->access,
                                                 .keep_packs = true };
     char *const locations[] = { location };
@@ -149,7 +166,7 @@ static int list_location(struct listing *listing, char *location, struct err *er
         if (result == 0) {
             buf_clear(&object.key);
             buf_add_text(&object.key, root->key);
-            write_object(listing, location, &object);
+            write_object(listing, root->store, location, &object);
         }
         object_done(&object);
     } else {
@@ -186,7 +203,7 @@ const struct command cmd_ls = {
     .summary = "list keys",
     .operand_min = 0,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_recursive, rows_long, rows_access, rows_network, rows_json, rows_common },
+    .tables = { rows_recursive, rows_long, rows_buckets, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "One level, with sizes and dates", "lade ls -l file:/store/run7/" },
         { "All keys as JSON", "lade ls --recursive --json file:/store/run7" },

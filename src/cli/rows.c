@@ -628,6 +628,39 @@ const struct opt rows_keep_packs[] = {
     { 0 },
 };
 
+const struct opt rows_buckets[] = {
+    { .name = "bucket-objects",
+      .type = OPT_COUNT,
+      .offset = FIELD(bucket_objects),
+      .fallback = "0",
+      .max = UINT32_MAX,
+      .group = OPT_GROUP_NAMES,
+      .arg = "N",
+      .help = "at most N objects in a bucket, the next go to BUCKET-2",
+      .doc =
+          "Put at most N objects into one bucket. When it is full, the next ones go to BUCKET-2, "
+          "then to BUCKET-3, which are made when they are needed; where the template of the "
+          "location has a component at the end of the bucket's name, to BUCKET--2 and so on. "
+          "All objects that are in a bucket when the plan begins count, also those of others. "
+          "What is there already is replaced where it is. To read what was spread so, give the "
+          "option too: then all numbered buckets are looked into, whatever N is. A template "
+          "does that by itself. 0 = no limit." },
+    { 0 },
+};
+
+const struct opt rows_make_bucket[] = {
+    { .name = "make-bucket",
+      .type = OPT_FLAG,
+      .offset = FIELD(make_bucket),
+      .group = OPT_GROUP_NAMES,
+      .help = "make buckets of the destination that are missing",
+      .doc = "Make a bucket that is missing when something is to be put into it. Without this "
+             "option it is an error, since a mistyped name would become a bucket that belongs to "
+             "someone and costs money. It can be given late, to go on with a job that met a "
+             "missing bucket." },
+    { 0 },
+};
+
 const struct opt rows_export[] = {
     { .name = "export",
       .type = OPT_STRING,

@@ -109,6 +109,8 @@ struct settings {
     uint64_t compress_level;      /* --level */
     bool keep_packs;              /* --keep-packs */
     enum setting_switch compress; /* --no-compress */
+    uint64_t bucket_objects;      /* --bucket-objects, 0 = no limit */
+    bool make_bucket;             /* --make-bucket */
     const char *site;             /* NULL = not given */
     uint64_t rate_bytes_per_s;    /* 0 = not given */
     const char *export;           /* NULL = not given */

@@ -7,6 +7,18 @@
 #include "base/scope.h"
 #include "pack/view.h"
 #include "store/location.h"
+#include "store/spread/spread.h"
+#include "store/spread/spread_template.h"
+
+/* Where there are no buckets, what can only be meant as a template must not become a directory. */
+static bool ends_as_template(const char *path)
+{
+    const size_t len = strlen(path);
+    const char *open = strrchr(path, '{');
+    return open != NULL && open > path && open[-1] == '/' && strcmp(path + len - 2, "+}") == 0 &&
+           open + 1 + strspn(open + 1, "0123456789") == path + len - 2 &&
+           open + 1 != path + len - 2;
+}
 
 static int open_place(struct store **ret_store, const struct location *location, const char *path,
                       const struct store_options *options, struct err *err)
@@ -15,6 +27,12 @@ static int open_place(struct store **ret_store, const struct location *location,
     const struct store_driver *driver = store_driver_by_scheme(scheme);
     if (driver == NULL)
         return err_set(err, ERR_USAGE, "no driver for '%s'", location->text);
+    static const struct store_options none = { 0 };
+    const struct store_options *given = options != NULL ? options : &none;
+    if (spread_is_wanted(path, given))
+        return spread_open(ret_store, driver, path, given, err);
+    if (ends_as_template(path))
+        return spread_open(ret_store, driver, path, given, err); /* says that it cannot be */
     return driver->open(ret_store, path, options, err);
 }
 
@@ -33,6 +51,8 @@ int store_open_parent(struct store **ret_store, const char *text,
     SCOPED(location) struct location location = { 0 };
     if (location_parse(&location, text, err) < 0)
         return -1;
+    if (spread_is_template(location.path))
+        return err_set(err, ERR_USAGE, "'%s' names no object", text);
     SCOPED(buf) struct buf parent = { 0 };
     buf_add_text(&parent, location.path);
     while (parent.len > 1 && parent.data[parent.len - 1] == '/')
@@ -171,6 +191,7 @@ int object_set_open(struct object_set *set, char *const *locations, size_t count
     const struct store_options opening = { .stop = options->stop,
                                            .request_rate = options->request_rate,
                                            .stall_s = options->stall_s,
+                                           .bucket_objects = options->bucket_objects,
                                            .access = options->access };
     *set = (struct object_set){ .roots = mem_alloc(count * sizeof *set->roots) };
     for (size_t i = 0; i < count; i++) {

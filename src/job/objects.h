@@ -25,6 +25,7 @@ struct object_set_options {
     const struct stop *stop;
     struct rate *request_rate; /* --tpslimit, NULL = none */
     uint32_t stall_s;
+    uint64_t bucket_objects; /* --bucket-objects: numbered buckets are looked into */
     struct store_access access;
     bool keep_packs; /* a pack is an object like others; else what is in it shows */
 };

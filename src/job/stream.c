@@ -32,6 +32,7 @@ struct stream {
     struct store_list *list;
     struct object object;
     struct buf name;
+    struct buf last; /* of several buckets: the key that was given last */
     uint64_t excluded;
 
     struct generation generation; /* STREAM_RECORD */
@@ -177,6 +178,7 @@ static void item_of(const struct object *object, struct stream_item *item)
                                   .gid = object->attr.gid,
                                   .size_bytes = object->size_bytes,
                                   .mtime_ns = object->attr.mtime_ns,
+                                  .bucket = object->bucket,
                                   .has_attr = (object->attr.have & ATTR_MTIME) != 0,
                                   .etag = object->etag };
     if (item->kind == ENTRY_DIR)
@@ -241,6 +243,19 @@ static int next_in_root(struct stream *stream, const struct object_root *root, s
     return driver->list_next(stream->list, &stream->object, err);
 }
 
+/* A name can be in two numbered buckets when somebody else put it there: the first one counts. */
+static bool is_double(struct stream *stream, const struct object_root *root)
+{
+    const struct buf *key = &stream->object.key;
+    if (stream->object.bucket == 0 || root->key != NULL)
+        return false;
+    if (stream->last.len == key->len && memcmp(buf_text(&stream->last), key->data, key->len) == 0)
+        return true;
+    buf_clear(&stream->last);
+    buf_add(&stream->last, key->data, key->len);
+    return false;
+}
+
 static int next_object(struct stream *stream, struct stream_item *ret_item, struct err *err)
 {
     while (stream->root < stream->objects->count) {
@@ -254,9 +269,12 @@ static int next_object(struct stream *stream, struct stream_item *ret_item, stru
                 root->store->driver->list_close(stream->list);
             stream->list = NULL;
             stream->open = false;
+            buf_clear(&stream->last);
             stream->root++;
             continue;
         }
+        if (is_double(stream, root))
+            continue;
         item_from_object(stream, root, ret_item);
         if (stream->filter == NULL ||
             filter_path(stream->filter, ret_item->name, ret_item->name_len, NULL))
@@ -600,6 +618,7 @@ void stream_close(struct stream *stream)
     object_done(&stream->sought);
     buf_done(&stream->mapped);
     buf_done(&stream->name);
+    buf_done(&stream->last);
     if (stream->kind == STREAM_RECORD) {
         if (stream->open)
             close_segment(stream);

@@ -21,6 +21,7 @@ struct stream_item {
     uint32_t mode, uid, gid;
     uint64_t size_bytes;
     int64_t mtime_ns;
+    uint32_t bucket;      /* see struct object */
     bool has_attr;        /* mode, owner and mtime are those of the entry */
     const char *etag;     /* "" = none */
     struct record record; /* record streams only */

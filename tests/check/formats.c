@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "base/stage.h"
+#include "job/buckets.h"
 #include "job/claim.h"
 #include "job/job.h"
 #include "job/journal.h"
@@ -147,6 +148,22 @@ static void test_generation(void **state)
     assert_int_equal(generation_finish(&generation, &err), 0);
     scratch_read(&scratch, "finished", &text);
     expect_text("finished", text.data);
+}
+
+static void test_buckets(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    SCOPED(buf) struct buf example = { 0 };
+    SCOPED(buf) struct buf counted = { 0 };
+    SCOPED(buf) struct buf again = { 0 };
+    read_example("buckets", &example);
+    scratch_write(&scratch, "buckets", example.data, example.len);
+    assert_int_equal(buckets_read(scratch.fd, &counted, &err), 0);
+    assert_int_equal(unlinkat(scratch.fd, "buckets", 0), 0);
+    assert_int_equal(buckets_write(scratch.fd, &counted, &err), 0);
+    scratch_read(&scratch, "buckets", &again);
+    assert_string_equal(again.data, example.data);
 }
 
 static void test_segment(void **state)
@@ -417,6 +434,7 @@ int main(int argc, char **argv)
         CASE(test_journal),         CASE(test_claim),
         CASE(test_outcome),         CASE(test_extended_attributes),
         CASE(test_temporary_names), CASE(test_facts),
+        CASE(test_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
