@@ -50,6 +50,27 @@ static size_t last_mark(const char *location, size_t len)
     return SIZE_MAX;
 }
 
+/* No archive: then it must be a prefix or a directory, whose name has "!/" in it. */
+static int check_prefix(const char *location, const struct store_options *options, struct err *err)
+{
+    struct store *store = NULL;
+    struct store_list *list = NULL;
+    SCOPED(object) struct object object = { 0 };
+    if (store_open_location(&store, location, options, err) < 0)
+        return err->kind == ERR_ABSENT ? err_hint(err, "there is no archive of this name either")
+                                       : -1;
+    int got = store->driver->list_open(&list, store, "", "", true, err);
+    if (got == 0) {
+        got = store->driver->list_next(list, &object, err);
+        store->driver->list_close(list);
+    }
+    const bool is_dir = store->limits.is_tree;
+    store->driver->close(store);
+    if (got == 0 && !is_dir)
+        return err_set(err, ERR_ABSENT, "there is neither an archive nor an object '%s'", location);
+    return got < 0 ? -1 : 0;
+}
+
 int archived_find(struct archived_place *ret_place, const char *location,
                   const struct store_options *options, struct err *err)
 {
@@ -73,7 +94,7 @@ int archived_find(struct archived_place *ret_place, const char *location,
         if (found < 0)
             return -1;
     }
-    return 0;
+    return check_prefix(location, options, err);
 }
 
 bool archived_is_inside(const char *rel, const char *inside, const char **ret_rest)

@@ -12,6 +12,7 @@
 #include <locale.h>
 
 #define BLOCK_BYTES ((size_t)256 << 10)
+#define ZIP_BLOCK_BYTES ((size_t)32 << 10) /* a jump to each member is to cost little */
 #define MAGIC_BYTES 6
 /* Less than this is read through rather than jumped over. */
 #define JUMP_BYTES ((int64_t)4 << 20)
@@ -53,7 +54,8 @@ static la_ssize_t read_source(struct archive *archive, void *from, const void **
     size_t len = 0;
     if (foreign->why.kind != ERR_NONE ||
         foreign->source->read(foreign->source->from, foreign->offset_bytes, foreign->block,
-                              BLOCK_BYTES, &len, &foreign->why) < 0)
+                              foreign->is_zip ? ZIP_BLOCK_BYTES : BLOCK_BYTES, &len,
+                              &foreign->why) < 0)
         return fail_callback(archive, foreign);
     foreign->offset_bytes += len;
     if (foreign->is_zip && !foreign->begun) {

@@ -98,8 +98,8 @@ int unpack_new(struct unpack **ret_unpack, const struct unpack_options *options,
     unpack->stage.file_mode = 0600;
     dir_cache_init(&unpack->targets, options->root_fd, false);
     spill_init(&unpack->links, NULL, SPILL_BYTES);
-    snprintf(unpack->prefix, sizeof unpack->prefix, "%.16s-%08x-%ld-", options->tag, host_hash(),
-             (long)getpid());
+    snprintf(unpack->family, sizeof unpack->family, "%s-%08x-", options->tag, host_hash());
+    unpack->options.tag = unpack->family;
     *ret_unpack = unpack;
     return 0;
 }
@@ -139,8 +139,8 @@ void unpack_refuse(struct unpack *unpack, const char *rel, const struct err *err
 
 void unpack_next_tag(struct unpack *unpack, char ret_tag[TAG_TEXT])
 {
-    snprintf(ret_tag, TAG_TEXT, "%.40s%llx", unpack->prefix,
-             (unsigned long long)(unpack->serial++ % BATCH_ITEMS));
+    snprintf(ret_tag, TAG_TEXT, "%s%ld-%llx", unpack->family, (long)getpid(),
+             (unsigned long long)unpack->serial++);
 }
 
 struct attr unpack_attr(const struct unpack *unpack, const struct attr *attr)
@@ -156,13 +156,12 @@ struct attr unpack_attr(const struct unpack *unpack, const struct attr *attr)
 /* Is this the temporary name of a process of this host that is no more, working on the same? */
 static bool is_left_over(const struct unpack *unpack, const char *name)
 {
-    char own[TAG_TEXT + 16];
-    snprintf(own, sizeof own, ".lade-%.16s-%08x-", unpack->options.tag, host_hash());
-    const size_t len = strlen(own);
-    if (!stage_is_temporary(name) || strncmp(name, own, len) != 0)
+    const size_t before = sizeof ".lade-" - 1;
+    const size_t len = strlen(unpack->family);
+    if (!stage_is_temporary(name) || strncmp(name + before, unpack->family, len) != 0)
         return false;
     char *end = NULL;
-    const long pid = strtol(name + len, &end, 10);
+    const long pid = strtol(name + before + len, &end, 10);
     return pid > 0 && *end == '-' && pid != (long)getpid() && kill((pid_t)pid, 0) < 0 &&
            errno == ESRCH;
 }

@@ -38,7 +38,8 @@ struct unpack {
     struct stage stage;
     struct dir_cache targets; /* of hard links */
     struct brought brought;
-    char prefix[TAG_TEXT]; /* of this process's temporary names */
+    char
+        family[UNPACK_TAG_MAX + 11]; /* what temporary names of this host for this tag begin with */
     uint64_t serial;
     struct pending pending[BATCH_ITEMS];
     size_t pending_count;

@@ -71,12 +71,12 @@ static int late_next(struct late_reader *reader, struct late *late, struct err *
         const int got = spill_next(reader->spill, &more, &more_len, err);
         if (got <= 0)
             return got;
-        if (reader->had != 0)
-            memmove(reader->bytes.data, reader->bytes.data + reader->had,
-                    reader->bytes.len - reader->had);
-        buf_cut(&reader->bytes, reader->bytes.len - reader->had);
+        struct buf bytes = { 0 };
+        buf_add(&bytes, buf_text(&reader->bytes) + reader->had, reader->bytes.len - reader->had);
+        buf_add(&bytes, more, more_len);
+        buf_done(&reader->bytes);
+        reader->bytes = bytes;
         reader->had = 0;
-        buf_add(&reader->bytes, more, more_len);
     }
 }
 

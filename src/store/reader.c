@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 #define RING_BYTES ((size_t)4 << 20)
-#define WINDOW_FIRST_BYTES (UINT64_C(256) << 10)
+#define WINDOW_FIRST_BYTES (UINT64_C(64) << 10)
 #define WINDOW_LAST_BYTES (UINT64_C(16) << 20) /* beyond: all that is left */
 #define WINDOW_GROWTH 8
 #define STEP_NS (100 * NS_PER_MS)

@@ -1,8 +1,8 @@
 /* store/reader.h: one object read as if it were a file: in order, with jumps. A thread reads ahead
- * into a ring. What is read in order comes by few requests (256 KiB, 2 MiB, 16 MiB, then all that
- * is left); after a jump it begins small again, so that a look at some bytes costs little. A
- * request that the network broke goes on where it was, of the same content (if-match).
- * Owner: the caller, reader_close(). Threads: one. */
+ * into a ring. What is read in order comes by few requests (64 KiB, 512 KiB, 4 MiB, 32 MiB, then
+ * all that is left); after a jump it begins small again, so that a look at some bytes costs little.
+ * A request that the network broke goes on where it was, of the same content (if-match). Owner: the
+ * caller, reader_close(). Threads: one. */
 #pragma once
 
 #include "store/store.h"
