@@ -97,23 +97,6 @@ int archived_find(struct archived_place *ret_place, const char *location,
     return check_prefix(location, options, err);
 }
 
-bool archived_is_inside(const char *rel, const char *inside, const char **ret_rest)
-{
-    size_t len = strlen(inside);
-    while (len != 0 && inside[len - 1] == '/')
-        len--;
-    if (strncmp(rel, inside, len) != 0)
-        return false;
-    *ret_rest = rel + len;
-    if (len == 0)
-        return true;
-    if (rel[len] == '/') {
-        ++*ret_rest;
-        return true;
-    }
-    return rel[len] == '\0';
-}
-
 /* ---- reading ---- */
 
 static int read_source(void *from, uint64_t offset_bytes, void *bytes, size_t len, size_t *ret_len,
@@ -150,7 +133,7 @@ static int open_digests(struct archived *archived, struct err *err)
 
 int archived_open(struct archived *archived, const char *location,
                   const struct store_options *opening, const struct flow *flow,
-                  const struct archive_limits *limits, struct err *err)
+                  const struct archive_limits *limits, const char *inside, struct err *err)
 {
     *archived = (struct archived){ 0 };
     char *name = NULL;
@@ -169,7 +152,7 @@ int archived_open(struct archived *archived, const char *location,
             .size_bytes = reader_object(archived->reader)->size_bytes,
             .read = read_source,
         };
-        result = archive_in_open(&archived->in, &archived->source, limits, err);
+        result = archive_in_open(&archived->in, &archived->source, limits, inside, err);
     }
     if (result == 0)
         return 0;

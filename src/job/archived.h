@@ -31,14 +31,11 @@ struct archived {
     uint64_t digested_bytes; /* from the first on, in order */
     uint64_t wanted_bytes;   /* offset of what was read last; how far it is */
 };
+/* Strings outlive it. inside: as archive_in_open() has it. */
 CHECKED int archived_open(struct archived *archived, const char *location,
                           const struct store_options *opening, const struct flow *flow,
-                          const struct archive_limits *limits, struct err *err);
+                          const struct archive_limits *limits, const char *inside, struct err *err);
 void archived_done(struct archived *archived);
 /* After archive_in_next() said 0: read what is left, and compare with what is recorded.
  * ERR_CORRUPT. Nothing is said of what was read with jumps. */
 CHECKED int archived_verify(struct archived *archived, struct err *err);
-
-/* Is the member at this path (as archive_path_rel() made it) the place `inside`, or below it?
- * *ret_rest: its path below, "" for the place itself. */
-bool archived_is_inside(const char *rel, const char *inside, const char **ret_rest);

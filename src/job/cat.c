@@ -146,7 +146,7 @@ static bool is_asked_for(const struct archive_member *member, const char *inside
     /* A member with an unsafe name can be read all the same, by that name. */
     if (archive_path_rel(&member->path, &rel, &ignored) < 0)
         return strcmp(buf_text(&member->path), inside) == 0;
-    return archived_is_inside(buf_text(&rel), inside, &rest) && rest[0] == '\0';
+    return archive_is_inside(buf_text(&rel), inside, &rest) && rest[0] == '\0';
 }
 
 static int give_member(struct archive_in *in, const struct archive_member *member,
@@ -193,7 +193,7 @@ static int cat_member(const struct archived_place *place, const char *location,
         return refuse("a whole archive", location, err);
     struct archived archived;
     if (archived_open(&archived, place->archive, &options->opening, options->flow, options->limits,
-                      err) < 0)
+                      place->inside, err) < 0)
         return -1;
     const int result = cat_found(&archived, place->inside, location, options, err);
     archived_done(&archived);

@@ -23,7 +23,7 @@ int contents_open(struct contents **ret_contents, const struct archived_place *p
 {
     struct contents *contents = mem_alloc(sizeof *contents);
     if (archived_open(&contents->archived, place->archive, &options->opening, NULL,
-                      &options->limits, err) < 0) {
+                      &options->limits, place->inside, err) < 0) {
         mem_release(contents);
         return -1;
     }
@@ -86,7 +86,7 @@ static bool tell(struct contents *contents, struct object *object)
         fill(contents, object, is_dir);
         return contents->inside[0] == '\0';
     }
-    if (!archived_is_inside(buf_text(&contents->rel), contents->inside, &rest))
+    if (!archive_is_inside(buf_text(&contents->rel), contents->inside, &rest))
         return false;
     contents->found = true;
     if (rest[0] == '\0' && is_dir)

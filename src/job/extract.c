@@ -51,7 +51,7 @@ static bool place_member(struct extract *extract, const char *rel, bool is_dir, 
     const struct extract_options *options = &extract->options;
     const char *rest = NULL;
     buf_clear(ret_rel);
-    if (!archived_is_inside(rel, options->inside, &rest))
+    if (!archive_is_inside(rel, options->inside, &rest))
         return false;
     char *base = path_base(options->inside);
     if (options->inside[0] != '\0' && rest[0] == '\0' && !is_dir)
@@ -190,7 +190,7 @@ static int open_all(struct extract *extract, struct err *err)
                                                                : NULL,
                                            .access = options->access };
     if (archived_open(&extract->archived, options->archive, &opening, &extract->flow,
-                      &options->limits, err) < 0 ||
+                      &options->limits, options->inside, err) < 0 ||
         path_make_all(options->dest, err) < 0)
         return -1;
     extract->root_fd = open(options->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

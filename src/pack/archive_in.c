@@ -21,11 +21,11 @@ static uint64_t most_bytes(const struct archive_limits *limits, uint64_t size_by
 }
 
 int archive_in_open(struct archive_in **ret_in, const struct archive_source *source,
-                    const struct archive_limits *limits, struct err *err)
+                    const struct archive_limits *limits, const char *inside, struct err *err)
 {
     struct archive_in *in = NULL;
     const uint64_t most = most_bytes(limits, source->size_bytes);
-    if (foreign_open(&in, source, most, err) < 0)
+    if (foreign_open(&in, source, inside, most, err) < 0)
         return -1;
     in->limits = *limits;
     in->most_bytes = most;
@@ -116,4 +116,21 @@ int archive_path_rel(const struct buf *path, struct buf *ret_rel, struct err *er
         at += len + (at[len] == '/' ? 1 : 0);
     }
     return 0;
+}
+
+bool archive_is_inside(const char *rel, const char *inside, const char **ret_rest)
+{
+    size_t len = strlen(inside);
+    while (len != 0 && inside[len - 1] == '/')
+        len--;
+    if (strncmp(rel, inside, len) != 0)
+        return false;
+    *ret_rest = rel + len;
+    if (len == 0)
+        return true;
+    if (rel[len] == '/') {
+        ++*ret_rest;
+        return true;
+    }
+    return rel[len] == '\0';
 }

@@ -79,9 +79,11 @@ struct archive_in {
     bool is_random_access; /* members are proven one by one: no need to read to the end */
 };
 
-/* The source outlives it. */
+/* The source and `inside` outlive it. inside: "" = all; else only members at this path and below it
+ * are asked for. A reader that can go to them gives no others, one that cannot gives them all. */
 CHECKED int archive_in_open(struct archive_in **ret_in, const struct archive_source *source,
-                            const struct archive_limits *limits, struct err *err);
+                            const struct archive_limits *limits, const char *inside,
+                            struct err *err);
 void archive_in_close(struct archive_in *in);
 /* The next member (filled over, the caller releases it once at the end): 1, 0 at the end, -1. */
 CHECKED int archive_in_next(struct archive_in *in, struct archive_member *member, struct err *err);
@@ -92,3 +94,7 @@ CHECKED int archive_in_data(struct archive_in *in, struct archive_piece *ret_pie
 /* The path of a member as one below a root: without "./", doubled and closing slashes. ERR_LIMIT
  * says what is wrong with it: absolute, "..", too long. Empty: the root itself ("./"). */
 CHECKED int archive_path_rel(const struct buf *path, struct buf *ret_rel, struct err *err);
+
+/* Is the member at this path (as archive_path_rel() made it) the place `inside` ("dir/" or
+ * "dir/file"), or below it? *ret_rest: its path below, "" for the place itself. */
+bool archive_is_inside(const char *rel, const char *inside, const char **ret_rest);

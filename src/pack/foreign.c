@@ -28,7 +28,10 @@ struct foreign {
     uint64_t most_bytes, unpacked_bytes;
     uint64_t directory_bytes; /* read before the first member */
     bool is_zip, begun;
-    bool has_names; /* `names` was read */
+    bool has_names;                /* `names` was read */
+    struct archive_source reduced; /* a zip with less in its directory */
+    struct buf tail;               /* that directory: behind the last byte of `whole` */
+    const struct archive_source *whole;
     struct zip_names names;
     locale_t utf8, before; /* for zip */
     struct err why;        /* the cause, when a callback failed */
@@ -231,7 +234,43 @@ static int open_reader(struct foreign *foreign, struct err *err)
     return archive_read_open1(reader) != ARCHIVE_OK ? reader_error(foreign, err) : 0;
 }
 
-static int open_by_content(struct foreign *foreign, struct err *err)
+/* A zip in which only some of the members are, so that libarchive, which looks at the header of
+ * each, does not go through all of a large archive: the members stay where they are, and behind the
+ * end comes a directory that has only those. */
+static int read_reduced(void *from, uint64_t offset_bytes, void *bytes, size_t len, size_t *ret_len,
+                        struct err *err)
+{
+    const struct foreign *foreign = from;
+    const uint64_t size = foreign->whole->size_bytes;
+    if (offset_bytes < size) {
+        const uint64_t left = size - offset_bytes;
+        return foreign->whole->read(foreign->whole->from, offset_bytes, bytes,
+                                    len < left ? len : (size_t)left, ret_len, err);
+    }
+    const uint64_t at = offset_bytes - size;
+    const uint64_t left = at < foreign->tail.len ? foreign->tail.len - at : 0;
+    *ret_len = len < left ? len : (size_t)left;
+    if (*ret_len != 0)
+        memcpy(bytes, foreign->tail.data + at, *ret_len);
+    return 0;
+}
+
+static int reduce(struct foreign *foreign, const char *inside, struct err *err)
+{
+    if (zip_names_read(&foreign->names, foreign->source, err) < 0)
+        return -1;
+    foreign->has_names = true;
+    zip_names_reduce(&foreign->names, inside, foreign->source->size_bytes, &foreign->tail);
+    foreign->whole = foreign->source;
+    foreign->reduced =
+        (struct archive_source){ .from = foreign,
+                                 .size_bytes = foreign->source->size_bytes + foreign->tail.len,
+                                 .read = read_reduced };
+    foreign->source = &foreign->reduced;
+    return 0;
+}
+
+static int open_by_content(struct foreign *foreign, const char *inside, struct err *err)
 {
     unsigned char head[MAGIC_BYTES];
     size_t len = 0;
@@ -251,6 +290,8 @@ static int open_by_content(struct foreign *foreign, struct err *err)
     if (foreign->is_zip) {
         foreign->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
         foreign->in.is_random_access = true;
+        if (inside[0] != '\0' && reduce(foreign, inside, err) < 0)
+            return -1;
     } else if (magic != NULL) {
         if ((magic->filter == NULL ? gunzip_open(&foreign->gunzip, foreign->source, err)
                                    : open_unpacker(foreign, magic->filter, err)) < 0)
@@ -266,6 +307,7 @@ static void foreign_close(struct archive_in *in)
     archive_read_free(foreign->unpacker);
     gunzip_close(foreign->gunzip);
     zip_names_done(&foreign->names);
+    buf_done(&foreign->tail);
     if (foreign->utf8 != (locale_t)0)
         freelocale(foreign->utf8);
     mem_release(foreign);
@@ -427,14 +469,14 @@ static int foreign_data(struct archive_in *in, struct archive_piece *ret_piece, 
 }
 
 int foreign_open(struct archive_in **ret_in, const struct archive_source *source,
-                 uint64_t most_bytes, struct err *err)
+                 const char *inside, uint64_t most_bytes, struct err *err)
 {
     static const struct archive_format format = { foreign_next, foreign_data, foreign_close };
     struct foreign *foreign = mem_alloc(sizeof *foreign);
     foreign->in.format = &format;
     foreign->source = source;
     foreign->most_bytes = most_bytes;
-    if (open_by_content(foreign, err) < 0) {
+    if (open_by_content(foreign, inside, err) < 0) {
         foreign_close(&foreign->in);
         return -1;
     }

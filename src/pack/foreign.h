@@ -5,7 +5,7 @@
  * Names: libarchive 3.6 converts names that an archive calls UTF-8 (pax headers, a flag in zip) to
  * the locale, and where that is UTF-8 too it composes them (NFC), so that two names can become one.
  * For tar it is left in the locale "C", where the conversion fails and the bytes stay what they
- * are. For zip a failed conversion loses the name, so their bytes are read from the archive itself
+ * are. For zip a failed conversion loses the name, so those are read from its directory
  * (zip_names.h). Names in zip without the flag (cp437 by the book, anything in practice) are bytes
  * as they are.
  *
@@ -20,6 +20,6 @@
 
 /* most_bytes: no more is decompressed. */
 CHECKED int foreign_open(struct archive_in **ret_in, const struct archive_source *source,
-                         uint64_t most_bytes, struct err *err);
+                         const char *inside, uint64_t most_bytes, struct err *err);
 /* archive_in.c: the error for too much. */
 int archive_limit_error(uint64_t most_bytes, struct err *err);

@@ -117,7 +117,8 @@ static size_t take_record(struct zip_names *names, const unsigned char *at, size
         (struct zip_name){ .offset_bytes = place_of(at, at + RECORD_BYTES + name_len, extra_len),
                            .index = (uint32_t)names->count,
                            .bytes = at + RECORD_BYTES,
-                           .len = name_len };
+                           .len = name_len,
+                           .record_bytes = total };
     names->count++;
     return total;
 }
@@ -167,6 +168,72 @@ int zip_names_read(struct zip_names *names, const struct archive_source *source,
         at += step;
     sort(names);
     return 0;
+}
+
+static bool is_wanted(const struct zip_name *name, const char *inside)
+{
+    SCOPED(buf) struct buf path = { 0 };
+    SCOPED(buf) struct buf rel = { 0 };
+    struct err ignored = { 0 };
+    const char *rest = NULL;
+    buf_add(&path, name->bytes, name->len);
+    if (archive_path_rel(&path, &rel, &ignored) < 0)
+        return strcmp(buf_text(&path), inside) == 0;
+    return archive_is_inside(buf_text(&rel), inside, &rest);
+}
+
+static uint32_t at_most(uint64_t value, uint32_t most)
+{
+    return value < most ? (uint32_t)value : most;
+}
+
+static void add_u16(struct buf *out, uint32_t value)
+{
+    buf_add_char(out, (char)(value & 0xff));
+    buf_add_char(out, (char)(value >> 8 & 0xff));
+}
+
+static void add_end64(struct buf *out, uint64_t count, uint64_t bytes, uint64_t offset_bytes)
+{
+    const uint64_t place = offset_bytes + bytes;
+    buf_add_u32(out, END64_SIGN);
+    buf_add_u64(out, END64_BYTES - 12);
+    add_u16(out, 45);
+    add_u16(out, 45);
+    buf_add_u32(out, 0);
+    buf_add_u32(out, 0);
+    buf_add_u64(out, count);
+    buf_add_u64(out, count);
+    buf_add_u64(out, bytes);
+    buf_add_u64(out, offset_bytes);
+    buf_add_u32(out, END64_PLACE_SIGN);
+    buf_add_u32(out, 0);
+    buf_add_u64(out, place);
+    buf_add_u32(out, 1);
+}
+
+void zip_names_reduce(struct zip_names *names, const char *inside, uint64_t offset_bytes,
+                      struct buf *ret_directory)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        const struct zip_name *name = &names->items[i];
+        if (!is_wanted(name, inside))
+            continue;
+        buf_add(ret_directory, name->bytes - RECORD_BYTES, name->record_bytes);
+        names->items[kept++] = *name;
+    }
+    names->count = kept;
+    const uint64_t bytes = ret_directory->len;
+    if (offset_bytes >= UINT32_MAX || bytes >= UINT32_MAX || kept >= UINT16_MAX)
+        add_end64(ret_directory, kept, bytes, offset_bytes);
+    buf_add_u32(ret_directory, END_SIGN);
+    buf_add_u32(ret_directory, 0);
+    add_u16(ret_directory, at_most(kept, UINT16_MAX));
+    add_u16(ret_directory, at_most(kept, UINT16_MAX));
+    buf_add_u32(ret_directory, at_most(bytes, UINT32_MAX));
+    buf_add_u32(ret_directory, at_most(offset_bytes, UINT32_MAX));
+    add_u16(ret_directory, 0);
 }
 
 void zip_names_done(struct zip_names *names)

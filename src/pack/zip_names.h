@@ -7,10 +7,11 @@
 #include "pack/archive_in.h"
 
 struct zip_name {
-    uint64_t offset_bytes; /* of the member's own header */
-    uint32_t index;        /* in the directory */
-    const unsigned char *bytes;
+    uint64_t offset_bytes;      /* of the member's own header */
+    uint32_t index;             /* in the directory */
+    const unsigned char *bytes; /* behind the fixed part of its record in the directory */
     size_t len;
+    size_t record_bytes;
 };
 struct zip_names {
     struct buf directory;
@@ -20,4 +21,8 @@ struct zip_names {
 /* ERR_CORRUPT, ERR_LIMIT beyond ARCHIVE_DIRECTORY_MAX. */
 CHECKED int zip_names_read(struct zip_names *names, const struct archive_source *source,
                            struct err *err);
+/* Keep only those at `inside` and below, and add a directory of them, as it would be at
+ * offset_bytes of the archive, with its end. */
+void zip_names_reduce(struct zip_names *names, const char *inside, uint64_t offset_bytes,
+                      struct buf *ret_directory);
 void zip_names_done(struct zip_names *names);

@@ -8,8 +8,6 @@ import tarfile
 import zipfile
 
 from harness import case, check, equal, keys, main, make_tree, read, same_trees, scan, set_age, write
-from s3_gateway import proxy
-
 MIB = 1 << 20
 TREE = {"a": b"A", "sub/b": b"BB" * 5000, "sub/deep/c": b"", b"\xff\xfe": b"latin", "big": random.Random(1).randbytes(20 * MIB)}
 
@@ -27,10 +25,6 @@ def packed(it, name, *args):
     there = bucket(it)
     it.lade("put", name, f"{there}/dir/")
     return f"{there}/dir/{name}"
-
-
-def gets(air, key):
-    return [line for line in air.lines() if line.startswith("GET") and key in line] if hasattr(air, "lines") else None
 
 
 @case
@@ -76,10 +70,9 @@ def a_member_of_a_zip_is_read_alone(it):
         archive.writestr("last", b"the last one")
     there = bucket(it)
     it.lade("put", "z.zip", f"{there}/")
-    with proxy(it) as air:
-        equal(it.lade("cat", f"{there}/z.zip!/last", env=air.env).out, "the last one")
+    equal(it.lade("cat", f"{there}/z.zip!/last").out, "the last one")
     done = it.lade("get", "--json", f"{there}/z.zip!/f7", "out").summary()
-    check(done["moved_bytes"] < 12 * MIB, "more was read than the member", done)
+    check(done["moved_bytes"] < 8 * MIB, "more was read than the member", done)
     equal(read(it / "out/f7"), random.Random(7).randbytes(MIB))
 
 

@@ -1,6 +1,6 @@
 /* An archive of anybody: read, and unpacked into a directory: nothing beside that changes, no
  * temporary file stays, and what ends it is one of the errors that are promised. The first byte
- * says whether what is there is overwritten. */
+ * says whether what is there is overwritten, and whether only a part is wanted. */
 #include "base/ban.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -72,7 +72,8 @@ static int bring(struct unpack *unpack, struct archive_in *in, const struct arch
     return unpack_hard_link(unpack, member, rel.data, buf_text(&target), err);
 }
 
-static void unpack_all(const struct archive_source *source, int root_fd, bool overwrite)
+static void unpack_all(const struct archive_source *source, int root_fd, bool overwrite,
+                       const char *inside)
 {
     static const struct archive_limits limits = { .members = 500,
                                                   .ratio = 100,
@@ -85,7 +86,7 @@ static void unpack_all(const struct archive_source *source, int root_fd, bool ov
     struct archive_member member = { 0 };
     struct unpack *unpack = NULL;
     require(unpack_new(&unpack, &options, &err) == 0);
-    int got = archive_in_open(&in, source, &limits, &err);
+    int got = archive_in_open(&in, source, &limits, inside, &err);
     if (got == 0)
         while ((got = archive_in_next(in, &member, &err)) == 1)
             if ((got = bring(unpack, in, &member, &err)) < 0)
@@ -140,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(mkdirat(fuzz_dir(), "dest", 0700) == 0);
     SCOPED_FD const int root_fd = openat(fuzz_dir(), "dest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     require(root_fd >= 0 && symlinkat("../canary", root_fd, "link") == 0);
-    unpack_all(&source, root_fd, (data[0] & 1) != 0);
+    unpack_all(&source, root_fd, (data[0] & 1) != 0, (data[0] & 2) != 0 ? "d/" : "");
     check_canary();
     (void)nftw(path, open_up, 8, FTW_PHYS);
     require(nftw(path, visit, 8, FTW_PHYS | FTW_DEPTH) == 0);

@@ -69,7 +69,7 @@ static enum err_kind read_all(const struct buf *bytes, uint64_t *ret_members, ui
     struct archive_piece piece;
     made_source_of(&made, bytes);
     *ret_members = *ret_bytes = 0;
-    int got = archive_in_open(&in, &made.source, &limits, &err);
+    int got = archive_in_open(&in, &made.source, &limits, "", &err);
     while (got == 0 && (got = archive_in_next(in, &member, &err)) == 1) {
         ++*ret_members;
         while ((got = archive_in_data(in, &piece, &err)) == 1)
@@ -148,7 +148,7 @@ static void test_what_the_source_says_is_told(void **state)
     struct archive_in *in = NULL;
     made_source_of(&made, &tar);
     made.fails_from = 0;
-    assert_int_equal(archive_in_open(&in, &made.source, &limits, &err), -1);
+    assert_int_equal(archive_in_open(&in, &made.source, &limits, "", &err), -1);
     assert_int_equal(err.kind, ERR_NET);
     buf_done(&tar);
 }

@@ -49,7 +49,7 @@ static struct told unpack(const struct scratch *scratch, struct buf *tar, bool o
         .root_fd = root_fd, .tag = "unit", .overwrite = overwrite, .tell = tell, .to = &told
     };
     assert_int_equal(unpack_new(&unpack, &options, &err), 0);
-    assert_int_equal(archive_in_open(&in, &made.source, &limits, &err), 0);
+    assert_int_equal(archive_in_open(&in, &made.source, &limits, "", &err), 0);
     int got;
     while ((got = archive_in_next(in, &member, &err)) == 1) {
         assert_int_equal(archive_path_rel(&member.path, &rel, &err), 0);
