@@ -545,6 +545,22 @@ def sigint_ends_it(it):
 
 
 @case
+def a_network_that_breaks_goes_on_where_it_was(it):
+    large_archive(it)
+    (it / "store").mkdir()
+    os.rename(it / "large.tar", it / "store/large.tar")
+    there = f"fault:{it / 'rules'}+{it / 'store'}/large.tar"
+    for rules, status in (("get nth=2 times=2 lose\nget nth=5 fail=busy", 0), ("get nth=3 times=100 fail=net", 3)):
+        write(it / "rules", rules.encode())
+        done = it.lade("get", f"{there}!/", f"out{status}", env={"LADE_FAULTS": "1"}, status=status)
+        equal(temporaries(it / f"out{status}"), [])
+        for path in keys(it / f"out{status}"):
+            equal(read(it / f"out{status}" / path), random.Random(int(path.split("/f")[1])).randbytes(200000), path)
+    equal(len(keys(it / "out0")), 300)
+    check(len(keys(it / "out3")) < 300, "no fault", done)
+
+
+@case
 def json_events(it):
     packed(it)
     done = it.lade("get", "--json", "a.tar.gz!/", "out")
