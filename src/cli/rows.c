@@ -121,7 +121,7 @@ const struct opt rows_archive[] = {
       .max = UINT64_MAX,
       .group = OPT_GROUP_LIMITS,
       .arg = "N",
-      .help = "of an archive: give no more than N times its size, 0 = any amount",
+      .help = "of an archive: give at most N times its size, 0 = any amount",
       .doc =
           "Give up an archive that turns out to hold more than this many times its own size, and "
           "more than 1 GiB. Such an archive may be made to fill a disk; one of long runs of "
