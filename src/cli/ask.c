@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "base/units.h"
 #include "job/filter.h"
+#include "pack/archive_in.h"
 #include "store/location.h"
 #include "store/spread/spread_template.h"
 
@@ -61,6 +62,13 @@ static int ask_filter_text(struct job_spec *spec, const struct settings *setting
     filter_free(filter);
     spec->filter = buf_take(&text);
     return 0;
+}
+
+struct archive_limits ask_limits(const struct settings *settings)
+{
+    return (struct archive_limits){ .members = settings->max_members,
+                                    .ratio = settings->max_ratio,
+                                    .free_bytes = ARCHIVE_FREE_BYTES };
 }
 
 /* ---- places ---- */

@@ -7,7 +7,9 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "base/units.h"
+#include "cli/ask.h"
 #include "cli/rows.h"
+#include "job/contents.h"
 #include "job/objects.h"
 #include "ui/table.h"
 
@@ -72,7 +74,7 @@ static void write_long(struct listing *listing, const struct object *object, con
 static const char *name_of(struct store *store, const struct object *object, struct buf *location)
 {
     SCOPED(buf) struct buf key = { 0 };
-    if (store->driver->locate == NULL)
+    if (store == NULL || store->driver->locate == NULL)
         return buf_text(&object->key);
     store_bucket_key(object->bucket, buf_text(&object->key), &key);
     return store->driver->locate(store, key.data, location) ? location->data
@@ -107,16 +109,19 @@ static void write_object(struct listing *listing, struct store *store, const cha
     }
 }
 
-/* A directory is told when nothing is listed below it: then it would not be seen otherwise. */
-static int list_all(struct listing *listing, struct store_list *list, struct store *store,
-                    const char *location, uint64_t *ret_count, struct err *err)
+/* Where objects to be listed come from: a store, or an archive. */
+typedef int (*next_fn)(void *from, struct object *object, struct err *err);
+
+/* `store`: that of the objects, NULL: an archive. A directory is told when nothing is listed below
+ * it: then it would not be seen otherwise. */
+static int list_all(struct listing *listing, struct store *store, next_fn next, void *from,
+                    const char *location, struct err *err)
 {
     struct object object = { 0 };
     struct object held = { 0 };
     bool holding = false;
     int got;
-    while ((got = store->driver->list_next(list, &object, err)) == 1) {
-        ++*ret_count;
+    while ((got = next(from, &object, err)) == 1) {
         if (holding && (object.key.len < held.key.len ||
                         memcmp(object.key.data, held.key.data, held.key.len) != 0))
             write_object(listing, store, location, &held);
@@ -136,19 +141,58 @@ static int list_all(struct listing *listing, struct store_list *list, struct sto
     return got;
 }
 
-static int list_prefix(struct listing *listing, struct store *store, const char *location,
-                       uint64_t *ret_count, struct err *err)
+struct prefix {
+    struct store *store;
+    struct store_list *list;
+};
+
+static int next_of_prefix(void *from, struct object *object, struct err *err)
 {
-    struct store_list *list = NULL;
-    if (store->driver->list_open(&list, store, "", "", !listing->settings->recursive, err) < 0)
+    const struct prefix *prefix = from;
+    return prefix->store->driver->list_next(prefix->list, object, err);
+}
+
+static int list_prefix(struct listing *listing, struct store *store, const char *location,
+                       struct err *err)
+{
+    struct prefix prefix = { .store = store };
+    if (store->driver->list_open(&prefix.list, store, "", "", !listing->settings->recursive, err) <
+        0)
         return -1;
-    const int result = list_all(listing, list, store, location, ret_count, err);
-    store->driver->list_close(list);
+    const int result = list_all(listing, store, next_of_prefix, &prefix, location, err);
+    store->driver->list_close(prefix.list);
+    return result;
+}
+
+static int next_of_archive(void *from, struct object *object, struct err *err)
+{
+    return contents_next(from, object, err);
+}
+
+static int list_archive(struct listing *listing, const struct archived_place *place,
+                        const char *location, const struct store_options *opening, struct err *err)
+{
+    const struct settings *settings = listing->settings;
+    const struct contents_options options = { .opening = *opening,
+                                              .limits = ask_limits(settings),
+                                              .recursive = settings->recursive };
+    struct contents *contents = NULL;
+    if (contents_open(&contents, place, &options, err) < 0)
+        return -1;
+    const int result = list_all(listing, NULL, next_of_archive, contents, location, err);
+    contents_close(contents);
     return result;
 }
 
 static int list_location(struct listing *listing, char *location, struct err *err)
 {
+    const struct store_options opening = { .stall_s = (uint32_t)listing->settings->stall_s,
+                                           .access = listing->settings->access };
+    SCOPED(archived_place) struct archived_place place = { 0 };
+    if (archived_find(&place, location, &opening, err) < 0)
+        return -1;
+    if (place.archive != NULL)
+        return list_archive(listing, &place, location, &opening, err);
     struct object_set set;
     const struct object_set_options options = { .stall_s = (uint32_t)listing->settings->stall_s,
                                                 .bucket_objects = listing->settings->bucket_objects,
@@ -158,7 +202,6 @@ static int list_location(struct listing *listing, char *location, struct err *er
     if (object_set_open(&set, locations, 1, &options, err) < 0)
         return -1;
     const struct object_root *root = &set.roots[0];
-    uint64_t count = 0;
     int result = 0;
     if (root->key != NULL) {
         struct object object = { 0 };
@@ -170,7 +213,7 @@ static int list_location(struct listing *listing, char *location, struct err *er
         }
         object_done(&object);
     } else {
-        result = list_prefix(listing, root->store, location, &count, err);
+        result = list_prefix(listing, root->store, location, err);
     }
     object_set_done(&set);
     return result < 0 ? err_at(err, "list '%s'", location) : 0;
@@ -203,10 +246,11 @@ const struct command cmd_ls = {
     .summary = "list keys",
     .operand_min = 0,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_recursive, rows_long, rows_buckets, rows_access, rows_network, rows_json, rows_common },
+    .tables = { rows_recursive, rows_long, rows_archive, rows_buckets, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "One level, with sizes and dates", "lade ls -l file:/store/run7/" },
         { "All keys as JSON", "lade ls --recursive --json file:/store/run7" },
+        { "What is in an archive", "lade ls 's3://bucket/run7.tar.zst!/'" },
     },
     .prose = "ls.md",
     .run = run,

@@ -92,6 +92,43 @@ const struct opt rows_get[] = {
     "Rules of all filter options are tried in the order in which they are given, and the first "   \
     "that matches decides. "
 
+const struct opt rows_setid[] = {
+    { .name = "keep-setid",
+      .type = OPT_FLAG,
+      .offset = FIELD(keep_setid),
+      .group = OPT_GROUP_ACTION,
+      .help = "of an archive: keep set-user-id and set-group-id bits",
+      .doc = "Members of an archive that have the set-user-id or set-group-id bit get it, too. "
+             "Without this option they are files without it, since a program that runs as its "
+             "owner is not to come from just anywhere." },
+    { 0 },
+};
+
+const struct opt rows_archive[] = {
+    { .name = "max-members",
+      .type = OPT_COUNT,
+      .offset = FIELD(max_members),
+      .fallback = "10000000",
+      .max = UINT64_MAX,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "of an archive: read no more members than this, 0 = any number",
+      .doc = "Give up an archive that has more than this many members. 0 is no limit." },
+    { .name = "max-ratio",
+      .type = OPT_COUNT,
+      .offset = FIELD(max_ratio),
+      .fallback = "1000",
+      .max = UINT64_MAX,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "of an archive: give at most N times its size, 0 = any amount",
+      .doc =
+          "Give up an archive that turns out to hold more than this many times its own size, and "
+          "more than 1 GiB. Such an archive may be made to fill a disk; one of long runs of "
+          "zeros may be honest. 0 is no limit." },
+    { 0 },
+};
+
 const struct opt rows_filter[] = {
     { .name = "include",
       .type = OPT_RULE,

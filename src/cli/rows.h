@@ -6,6 +6,8 @@
 
 extern const struct opt rows_keep_name[]; /* --keep-name */
 extern const struct opt rows_get[];       /* --to --glob --overwrite */
+extern const struct opt rows_setid[];     /* --keep-setid: get */
+extern const struct opt rows_archive[];   /* --max-members --max-ratio */
 extern const struct opt rows_filter[];    /* --include --exclude --filter and the same from files */
 extern const struct opt rows_source[];    /* --files-from --null */
 extern const struct opt rows_from[];      /* --from */

@@ -92,6 +92,9 @@ struct settings {
     bool immutable;
     bool overwrite;
     bool checksum;
+    bool keep_setid;
+    uint64_t max_members;         /* of an archive; 0 = any */
+    uint64_t max_ratio;           /* the same */
     struct setting_list metadata; /* each "name=value" with a name */
     uint32_t digests;             /* set of digest_kind */
     bool deep;
