@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
 #include "base/units.h"
@@ -11,6 +12,7 @@
 #include "cli/rows.h"
 #include "job/contents.h"
 #include "job/objects.h"
+#include "job/packed.h"
 #include "ui/table.h"
 
 #include <unistd.h>
@@ -184,10 +186,41 @@ static int list_archive(struct listing *listing, const struct archived_place *pl
     return result;
 }
 
+static int list_one(struct listing *listing, struct store *store, const char *key,
+                    const char *location, struct err *err)
+{
+    SCOPED(object) struct object object = { 0 };
+    if (store_head_patiently(store, key, NULL, &object, err) < 0)
+        return -1;
+    buf_clear(&object.key);
+    buf_add_text(&object.key, key);
+    write_object(listing, store, location, &object);
+    return 0;
+}
+
+/* What is in one of our packs: 1, 0: it is no such place, -1. */
+static int list_packed(struct listing *listing, const char *location,
+                       const struct store_options *opening, struct err *err)
+{
+    struct store *store = NULL;
+    char *key = NULL;
+    const int packed = packed_open(&store, &key, location, true, opening, err);
+    if (packed != 1)
+        return packed;
+    const int result = key != NULL ? list_one(listing, store, key, location, err)
+                                   : list_prefix(listing, store, location, err);
+    store->driver->close(store);
+    mem_release(key);
+    return result < 0 ? -1 : 1;
+}
+
 static int list_location(struct listing *listing, char *location, struct err *err)
 {
     const struct store_options opening = { .stall_s = (uint32_t)listing->settings->stall_s,
                                            .access = listing->settings->access };
+    const int packed = list_packed(listing, location, &opening, err);
+    if (packed != 0)
+        return packed == 1 ? 0 : err_at(err, "list '%s'", location);
     SCOPED(archived_place) struct archived_place place = { 0 };
     if (archived_find(&place, location, &opening, err) < 0)
         return -1;
@@ -203,18 +236,10 @@ static int list_location(struct listing *listing, char *location, struct err *er
         return -1;
     const struct object_root *root = &set.roots[0];
     int result = 0;
-    if (root->key != NULL) {
-        struct object object = { 0 };
-        result = store_head_patiently(root->store, root->key, NULL, &object, err);
-        if (result == 0) {
-            buf_clear(&object.key);
-            buf_add_text(&object.key, root->key);
-            write_object(listing, root->store, location, &object);
-        }
-        object_done(&object);
-    } else {
+    if (root->key != NULL)
+        result = list_one(listing, root->store, root->key, location, err);
+    else
         result = list_prefix(listing, root->store, location, err);
-    }
     object_set_done(&set);
     return result < 0 ? err_at(err, "list '%s'", location) : 0;
 }

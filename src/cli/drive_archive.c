@@ -7,6 +7,7 @@
 #include "base/scope.h"
 #include "cli/ask.h"
 #include "job/extract.h"
+#include "job/packed.h"
 #include "store/location.h"
 #include "ui/event.h"
 #include "ui/term.h"
@@ -49,6 +50,12 @@ int drive_archive_find(struct archived_place *ret_place, const struct settings *
     const size_t locations = settings->to != NULL || count == 0 ? count : count - 1;
     for (size_t i = 0; i < locations; i++) {
         *ret_place = (struct archived_place){ 0 };
+        /* What is in a pack of ours is fetched by a job, like objects. */
+        const int packed = packed_is(operands[i], &opening, err);
+        if (packed < 0)
+            return -1;
+        if (packed == 1)
+            continue;
         if (archived_find(ret_place, operands[i], &opening, err) < 0)
             return -1;
         if (ret_place->archive == NULL)

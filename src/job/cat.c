@@ -7,6 +7,7 @@
 #include "base/scope.h"
 #include "job/archived.h"
 #include "job/objects.h"
+#include "job/packed.h"
 
 #define BLOCK_BYTES ((size_t)128 << 10)
 
@@ -200,8 +201,26 @@ static int cat_member(const struct archived_place *place, const char *location,
     return result;
 }
 
+/* A member of one of our packs: 1, 0: it is no such place, -1. */
+static int cat_packed(const char *location, const struct cat_options *options, struct err *err)
+{
+    struct store *store = NULL;
+    char *key = NULL;
+    const int packed = packed_open(&store, &key, location, false, &options->opening, err);
+    if (packed != 1)
+        return packed;
+    const int result = key == NULL ? refuse("a directory", location, err)
+                                   : cat_object(store, key, location, options, err);
+    store->driver->close(store);
+    mem_release(key);
+    return result < 0 ? -1 : 1;
+}
+
 int cat_location(const char *location, const struct cat_options *options, struct err *err)
 {
+    const int packed = cat_packed(location, options, err);
+    if (packed != 0)
+        return packed == 1 ? 0 : -1;
     SCOPED(archived_place) struct archived_place place = { 0 };
     if (archived_find(&place, location, &options->opening, err) < 0)
         return -1;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "job/packed.h"
 #include "pack/view.h"
 #include "store/location.h"
 #include "store/spread/spread.h"
@@ -101,6 +102,9 @@ static int open_root(struct object_root *root, const char *location,
                      const struct store_options *options, struct err *err)
 {
     *root = (struct object_root){ .location = mem_string(location) };
+    const int packed = packed_open(&root->store, &root->key, location, false, options, err);
+    if (packed != 0)
+        return packed < 0 ? -1 : 0;
     const int found = try_object(root, location, options, err);
     if (found != 0)
         return found < 0 ? -1 : 0;
@@ -197,7 +201,8 @@ int object_set_open(struct object_set *set, char *const *locations, size_t count
     for (size_t i = 0; i < count; i++) {
         set->count++;
         if (open_root(&set->roots[i], locations[i], &opening, err) < 0 ||
-            (!options->keep_packs && look_into_packs(&set->roots[i], options->stop, err) < 0))
+            (!options->keep_packs && !view_is(set->roots[i].store) &&
+             look_into_packs(&set->roots[i], options->stop, err) < 0))
             goto fail;
     }
     if (name_roots(set, options, err) == 0)

@@ -725,6 +725,11 @@ static const struct store_driver view_driver = {
     .probe = view_probe,
 };
 
+bool view_is(const struct store *store)
+{
+    return store->driver == &view_driver;
+}
+
 int view_open(struct store **ret_view, struct store *inner, struct catalog *catalog, bool alone,
               struct err *err)
 {
