@@ -199,7 +199,7 @@ static int read_block(struct index_table *table, uint32_t i, struct view *view, 
                    &block->keys_crc, &block->keys_offset))
         return bad(err, "size of a block");
     const struct index_block *last = i != 0 ? block - 1 : NULL;
-    if (last != NULL &&
+    if (last != NULL && last->first != NULL &&
         compare_keys(last->first, last->first_len, block->first, block->first_len) >= 0)
         return bad(err, "order of blocks");
     return 0;

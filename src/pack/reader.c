@@ -141,7 +141,7 @@ static int open_whole(struct pack *pack, struct err *err)
     if (size < SEEK_FOOTER_BYTES + INDEX_FOOTER_BYTES)
         return not_ours(err);
     const size_t len = size < PACK_TAIL_BYTES ? (size_t)size : PACK_TAIL_BYTES;
-    struct index_footer footer;
+    struct index_footer footer = { 0 };
     if (source_read(&pack->source, size - len, len, &tail, err) < 0 ||
         locate(pack, &tail, size - len, &footer, err) < 0 || open_table(pack, &footer, err) < 0)
         return -1;
@@ -283,8 +283,7 @@ static void add_slices(struct index_rows *rows)
         return;
     const struct index_row *last = &rows->rows[rows->count - 1];
     uint64_t at = rows->rows[0].header_offset;
-    const uint64_t end =
-        last->offset_bytes + last->stored_bytes + tar_padding(last->stored_bytes);
+    const uint64_t end = last->offset_bytes + last->stored_bytes + tar_padding(last->stored_bytes);
     uint64_t slice = (end - at) / PLAIN_SLICES_MAX + 1;
     if (slice < PLAIN_SLICE)
         slice = PLAIN_SLICE;

@@ -411,12 +411,9 @@ static void test_facts(void **state)
 
 static void add_members(struct pack_chunk *chunk)
 {
-    struct pack_member dir = { .path = "a",
-                               .path_len = 1,
-                               .kind = PACK_DIR,
-                               .mode = 0755,
-                               .uid = 1000,
-                               .gid = 1000 };
+    struct pack_member dir = {
+        .path = "a", .path_len = 1, .kind = PACK_DIR, .mode = 0755, .uid = 1000, .gid = 1000
+    };
     struct pack_member file = { .path = "a/b",
                                 .path_len = 3,
                                 .kind = PACK_FILE,
@@ -455,8 +452,8 @@ static void expect_block(const struct buf *index)
     assert_int_equal(table.footer.block_count, 1);
     const struct index_block *block = &table.blocks[0];
     assert_int_equal(index_read_keys(&rows, &table, 0, index->data + block->keys_offset, &err), 0);
-    assert_int_equal(
-        index_read_numbers(&rows, &table, index->data + block->numbers_offset, &err), 0);
+    assert_int_equal(index_read_numbers(&rows, &table, index->data + block->numbers_offset, &err),
+                     0);
     expect_hex("pack keys", rows.keys.data, rows.keys.len);
     expect_hex("pack numbers", rows.numbers.data, rows.numbers.len);
     expect_hex("pack footer", index->data + at, INDEX_FOOTER_BYTES);
@@ -499,11 +496,16 @@ int main(int argc, char **argv)
     }
     doc_path = argv[1];
     const struct CMUnitTest tests[] = {
-        CASE(test_job_file),        CASE(test_generation),
-        CASE(test_segment),         CASE(test_results),
-        CASE(test_journal),         CASE(test_claim),
-        CASE(test_outcome),         CASE(test_extended_attributes),
-        CASE(test_temporary_names), CASE(test_facts),
+        CASE(test_job_file),
+        CASE(test_generation),
+        CASE(test_segment),
+        CASE(test_results),
+        CASE(test_journal),
+        CASE(test_claim),
+        CASE(test_outcome),
+        CASE(test_extended_attributes),
+        CASE(test_temporary_names),
+        CASE(test_facts),
         CASE(test_pack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
