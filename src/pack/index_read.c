@@ -298,8 +298,10 @@ int index_read_keys(struct index_rows *rows, const struct index_table *table, ui
 {
     const struct index_block *at = &table->blocks[block];
     rows->has_keys = rows->has_numbers = false;
-    if (rows->rows == NULL)
-        rows->rows = mem_alloc(INDEX_MEMBERS_MAX * sizeof *rows->rows);
+    if (rows->room < at->count) {
+        rows->rows = mem_resize(rows->rows, at->count * sizeof *rows->rows);
+        rows->room = at->count;
+    }
     if (crc64nvme(0, packed, at->keys_packed) != at->keys_crc)
         return bad(err, "checksum of keys");
     if (zblock_expand(&rows->zblock, packed, at->keys_packed, at->keys_raw, &rows->keys, err) < 0)
@@ -552,5 +554,6 @@ void index_rows_done(struct index_rows *rows)
     buf_done(&rows->numbers);
     buf_done(&rows->frames);
     mem_free(rows->rows);
+    rows->room = 0;
     rows->has_keys = rows->has_numbers = false;
 }

@@ -70,7 +70,7 @@ static void damage_all(int level)
                                           .chunk_bytes = 3000 };
     made_add_file(&made, "a.txt", "some text, some text, some text", 31);
     made_add_file(&made, "b", "", 0);
-    static char bytes[3000];
+    static char bytes[1100];
     uint64_t random = 5;
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)random_next(&random);
