@@ -39,10 +39,10 @@ static size_t fill(char *bytes, bool text, uint64_t seed)
         const uint64_t x = mix(seed * 1000003 + row);
         if (text)
             len += (size_t)snprintf(
-                bytes + len, FILE_MAX - len, "2024-03-%02u %02u:%02u:%02u,%u.%02u,%u.%01u,OK\n",
+                bytes + len, FILE_MAX - len, "2024-03-%02u %02u:%02u:%02u,%u.%u,%u,OK\n",
                 (unsigned)(1 + seed % 28), (unsigned)(row / 3600 % 24), (unsigned)(row / 60 % 60),
-                (unsigned)(row % 60), (unsigned)(x % 40), (unsigned)(x >> 8) % 100,
-                (unsigned)(1000 + (x >> 20) % 30), (unsigned)(x >> 40) % 10);
+                (unsigned)(row % 60), (unsigned)(18 + x % 8), (unsigned)(x >> 8) % 10,
+                (unsigned)(1010 + (x >> 20) % 4));
         else
             for (int i = 0; i < 8; i++)
                 bytes[len++] = (char)(x >> (8 * i));
