@@ -199,7 +199,7 @@ static int read_block(struct index_table *table, uint32_t i, struct view *view, 
                    &block->keys_crc, &block->keys_offset))
         return bad(err, "size of a block");
     const struct index_block *last = i != 0 ? block - 1 : NULL;
-    if (last != NULL &&
+    if (last != NULL && last->first != NULL &&
         compare_keys(last->first, last->first_len, block->first, block->first_len) >= 0)
         return bad(err, "order of blocks");
     return 0;
@@ -298,8 +298,10 @@ int index_read_keys(struct index_rows *rows, const struct index_table *table, ui
 {
     const struct index_block *at = &table->blocks[block];
     rows->has_keys = rows->has_numbers = false;
-    if (rows->rows == NULL)
-        rows->rows = mem_alloc(INDEX_MEMBERS_MAX * sizeof *rows->rows);
+    if (rows->room < at->count) {
+        rows->rows = mem_resize(rows->rows, at->count * sizeof *rows->rows);
+        rows->room = at->count;
+    }
     if (crc64nvme(0, packed, at->keys_packed) != at->keys_crc)
         return bad(err, "checksum of keys");
     if (zblock_expand(&rows->zblock, packed, at->keys_packed, at->keys_raw, &rows->keys, err) < 0)
@@ -552,5 +554,6 @@ void index_rows_done(struct index_rows *rows)
     buf_done(&rows->numbers);
     buf_done(&rows->frames);
     mem_free(rows->rows);
+    rows->room = 0;
     rows->has_keys = rows->has_numbers = false;
 }
