@@ -21,6 +21,7 @@
 struct part {
     struct buf bytes;
     struct chunk *chunk; /* instead: its bytes */
+    uint64_t crc64;      /* of its bytes */
     uint64_t offset_bytes;
     uint32_t number;
     struct buf note;
@@ -413,8 +414,9 @@ static uint64_t part_bytes(const struct store_limits *limits, uint32_t number)
 {
     const uint32_t step = limits->max_parts / PART_STEPS;
     const uint32_t shift = step != 0 ? number / step : 0;
-    return (limits->part_bytes < CHUNK_CONTENT_BYTES ? CHUNK_CONTENT_BYTES : limits->part_bytes)
-           << (shift < PART_STEPS ? shift : PART_STEPS);
+    const uint64_t least =
+        limits->min_part_bytes > CHUNK_CONTENT_BYTES ? limits->min_part_bytes : CHUNK_CONTENT_BYTES;
+    return least << (shift < PART_STEPS ? shift : PART_STEPS);
 }
 
 static void part_done(struct part *part)
@@ -433,11 +435,10 @@ static int upload_part(struct worker *worker, struct packing *packing, struct pa
     const struct store_put put = pack_put(run, packing, &attr);
     struct store_part stored = { 0 };
     for (uint32_t tries = 1;; tries++) {
-        struct digest digest = { .kinds = DIGEST_CRC64NVME };
-        struct body body = body_of_memory(bytes->data, bytes->len, &digest, &run->flow);
+        struct body body = body_of_memory(bytes->data, bytes->len, NULL, &run->flow);
         if (run->store->driver->part(run->store, &put, packing->token, part->number,
                                      part->offset_bytes, &body, &stored, err) == 0) {
-            stored.crc64 = digest.crc64;
+            stored.crc64 = part->crc64;
             break;
         }
         if (worker_wait_to_retry(worker, tries, err) < 0)
@@ -469,6 +470,8 @@ static int cut_part(struct worker *worker, struct packing *packing, struct part 
     part->number = ++packing->part_number;
     part->offset_bytes = packing->offset_bytes;
     packing->offset_bytes += bytes->len;
+    part->crc64 = packing->bytes_crc64;
+    packing->bytes_crc64 = 0;
     if (part->chunk == NULL) {
         part->bytes = packing->bytes;
         packing->bytes = (struct buf){ 0 };
@@ -519,6 +522,8 @@ static int join_chunk(struct worker *worker, struct packing *packing, struct chu
         pack_join_add(packing->join, chunk->bytes, err) < 0)
         return -1;
     const uint64_t enough = part_bytes(&worker->run->store->limits, packing->part_number);
+    packing->bytes_crc64 =
+        crc64nvme_combine(packing->bytes_crc64, pack_chunk_crc64(chunk->bytes), bytes->len);
     if (packing->bytes.len == 0 && bytes->len >= enough)
         part->chunk = chunk;
     else
@@ -769,6 +774,7 @@ static int store_pack(struct worker *worker, struct packing *packing, struct sto
         result = put_whole(worker, packing, packing->key.data, &packing->bytes, stored, err);
     } else {
         struct part part = { 0 };
+        packing->bytes_crc64 = crc64nvme(0, packing->bytes.data, packing->bytes.len);
         result = cut_part(worker, packing, &part, err);
         if (result == 0)
             result = upload_part(worker, packing, &part, err);

@@ -55,6 +55,7 @@ struct packing {
     bool begun, resumed, asked, is_again;
     int64_t created_ns, begun_ns;
     struct buf bytes; /* of the next part */
+    uint64_t bytes_crc64;
     uint64_t offset_bytes;
     uint32_t part_number; /* of the last one */
     struct buf results;   /* of all members so far, encoded */
