@@ -113,6 +113,18 @@ def plain_tar_and_levels(it):
 
 
 @case
+def the_plan_tells_packs(it):
+    make_tree(it / "src", {f"d{number}/f{name}": b"x" * 1000 for number in range(3) for name in range(10)} | {"top": b"t"})
+    out = it.lade("put", "--dry-run", "--pack=1", "src", "file:store").out
+    check("store/d0.tar.zst!/d0/f0" in out and "store/top" in out and "!/top" not in out, out)
+    check(not (it / "store").exists(), "a dry run made something")
+    it.lade("plan", "--job", "job", "--pack=1", "--json", "src", "null:")
+    told = [event for event in it.lade("plan", "--job", "job2", "--pack=1", "--json", "src", "null:").events("estimate")]
+    equal(told[0]["objects"], 4, "objects of the plan")
+    equal(told[0]["requests"], 4, "requests of the plan")
+
+
+@case
 def the_second_run_packs_only_what_is_new(it):
     sources(it, random_of("packs again", 1))
     put = ("put", "--pack=1", "--json", "src", "file:store")
