@@ -476,6 +476,53 @@ def a_large_member_that_changes_spoils_no_other(it):
 
 
 @case
+def a_large_member_that_changes_at_its_end_has_an_end_too(it):
+    """The last of its pieces is all that fails."""
+    make_tree(it / "src", {"d/a": b"a", "d/large": random_of("packs last piece", 1).randbytes(133 * MIB), "d/z": b"z"})
+    set_age(it / "src")
+    process = it.start("put", "--job", "job", "--pack=0", "--bwlimit", "60M", "--transfers", "1", "src", "file:store")
+    it.wait_for(lambda: journalled(it / "job", parts=True) == 1, process)
+    time.sleep(0.5)  # now the second part is being sent, and the last piece not read yet
+    set_age(it / "src", 50)
+    # The pack is made again at the end of the run.
+    it.end(process, status=0)
+    same_trees(restored(it), it / "src")
+
+
+@case
+def large_members_are_of_one_version(it):
+    """Files beside each other that are replaced all the time by others of the same size: none may be half and half."""
+    size = 17 * MIB
+    names = [f"f{number}" for number in range(6)]
+    make_tree(it / "src", {name: bytes([1]) * size for name in names})
+    set_age(it / "src")
+    ended = threading.Event()
+
+    def replace():
+        version = 1
+        while not ended.is_set():
+            version = version % 250 + 1
+            for name in names:
+                write(it / "next", bytes([version]) * size)
+                os.rename(it / "next", it / "src" / name)
+    for number in range(10 if LONG else 2):
+        ended.clear()
+        thread = threading.Thread(target=replace)
+        thread.start()
+        try:
+            it.lade("put", "--job", f"job{number}", "--pack=0", "--transfers", "8", "--memory", "1G", "src",
+                    f"file:store{number}", status=(0, 1))
+        finally:
+            ended.set()
+            thread.join()
+        for pack in packs_of(it / f"store{number}"):
+            unpack(pack, it / f"out{number}")
+        for path in (it / f"out{number}").glob("f*") if (it / f"out{number}").exists() else ():
+            data = read(path)
+            check(data == data[:1] * size, f"{path.name} is of several versions")
+
+
+@case
 def several_processes_share_the_packs(it):
     dice = random_of("packs crew", 1)
     large_source(it, dice)
