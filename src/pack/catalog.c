@@ -402,6 +402,20 @@ void catalog_done(struct catalog *catalog)
 
 /* ---- names ---- */
 
+static int compare_key(const void *key, const void *item)
+{
+    return strcmp(key, (*(struct catalog_pack *const *)item)->key);
+}
+
+const struct catalog_pack *catalog_find(const struct catalog *catalog, const char *key)
+{
+    if (catalog->count == 0)
+        return NULL;
+    struct catalog_pack **at =
+        bsearch(key, catalog->packs, catalog->count, sizeof *catalog->packs, compare_key);
+    return at != NULL ? *at : NULL;
+}
+
 bool catalog_name(const struct catalog_pack *pack, const struct pack_member *member,
                   struct buf *ret_name)
 {

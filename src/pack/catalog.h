@@ -66,6 +66,8 @@ CHECKED int catalog_fetch(struct store *store, const char *key, const char *etag
                           uint64_t size_bytes, const struct stop *stop, struct buf *out,
                           struct err *err);
 
+/* The pack with this key, NULL: none. */
+const struct catalog_pack *catalog_find(const struct catalog *catalog, const char *key);
 /* The name of a member in the tree of the store: false when it is not below this place. */
 bool catalog_name(const struct catalog_pack *pack, const struct pack_member *member,
                   struct buf *ret_name);

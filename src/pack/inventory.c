@@ -8,7 +8,7 @@
 #define TEXT_MAX (256u * 1024)           /* of a key or name: three times what any store takes */
 #define BLOCK_MAX (BLOCK_BYTES + 3 * TEXT_MAX)
 #define BLOCK_HEAD_BYTES 8u
-#define HEAD_BYTES 8u
+#define HEAD_BYTES 9u
 #define ROW_KIND 0x03u
 #define ROW_NAME 0x04u
 #define ROW_ETAG 0x08u
@@ -17,7 +17,7 @@
 /* ---- writing ---- */
 
 void inventory_begin(struct inventory_writer *writer, struct cache *cache, const char *scheme,
-                     const char *place, int64_t listed_ns)
+                     const char *place, bool alone, int64_t listed_ns)
 {
     const struct cache_key key = {
         .kind = CACHE_LISTING, .scheme = scheme, .name = place, .etag = ""
@@ -26,6 +26,7 @@ void inventory_begin(struct inventory_writer *writer, struct cache *cache, const
     *writer = (struct inventory_writer){ 0 };
     cache_begin(&writer->file, cache, &key);
     buf_add_u64(&head, (uint64_t)listed_ns);
+    buf_add_char(&head, alone ? 1 : 0);
     cache_add(&writer->file, head.data, head.len);
 }
 
@@ -123,6 +124,7 @@ bool inventory_open(struct inventory *inventory, const struct cache *cache, cons
         return false;
     struct view view = view_of(head.data, head.len);
     inventory->listed_ns = (int64_t)view_u64(&view);
+    inventory->alone = view_u8(&view) != 0;
     return true;
 }
 

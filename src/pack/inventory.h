@@ -34,7 +34,7 @@ struct inventory_writer {
     struct buf block, packed, last;
 };
 void inventory_begin(struct inventory_writer *writer, struct cache *cache, const char *scheme,
-                     const char *place, int64_t listed_ns);
+                     const char *place, bool alone, int64_t listed_ns);
 void inventory_add(struct inventory_writer *writer, const struct inventory_row *row);
 void inventory_commit(struct inventory_writer *writer);
 void inventory_done(struct inventory_writer *writer); /* without a commit: nothing happened */
@@ -42,6 +42,7 @@ void inventory_done(struct inventory_writer *writer); /* without a commit: nothi
 struct inventory {
     struct cache_entry file;
     int64_t listed_ns;
+    bool alone;  /* the place is one object, which is the first row */
     uint64_t at; /* of the next block */
     struct zblock zblock;
     struct buf block, packed, key, name, etag;
