@@ -239,6 +239,10 @@ struct query_needle query_needle(const struct query *query, const char *above)
     for (size_t i = 0; i < query->count; i++) {
         const struct term *term = &query->terms[i];
         struct query_needle needle = { .text = term->word, .len = term->len, .fold = true };
+        if (term->glob == NULL && needle.text[0] == '/') { /* none is in front of a path */
+            needle.text++;
+            needle.len--;
+        }
         if (term->glob != NULL) {
             needle.fold = false;
             needle.text = pattern_needle(term->glob, &needle.len);
@@ -292,6 +296,15 @@ static void fold(struct buf *to, const char *bytes, size_t len)
     to->data[len] = '\0';
 }
 
+/* A path is as if it began with '/', so that a word may begin with a component. */
+static bool holds(const struct buf *path, const struct term *term)
+{
+    if (term->word[0] == '/' && path->len + 1 >= term->len &&
+        memcmp(path->data, term->word + 1, term->len - 1) == 0)
+        return true;
+    return memmem(path->data, path->len, term->word, term->len) != NULL;
+}
+
 bool matcher_takes(struct matcher *matcher, const char *path, size_t len)
 {
     const struct query *query = matcher->query;
@@ -307,7 +320,7 @@ bool matcher_takes(struct matcher *matcher, const char *path, size_t len)
             folded = true;
         }
         if (term->glob != NULL ? !pattern_matches(term->glob, path, len)
-                               : memmem(matcher->lower.data, len, term->word, term->len) == NULL)
+                               : !holds(&matcher->lower, term))
             return false;
     }
     return true;

@@ -2,8 +2,9 @@
  * compared with, and bounds of size, time and kind.
  * A pattern is terms with blanks between, and all of them must match: a term with one of * ? [ { is
  * a glob (base/pattern.h), any other a word that may be anywhere in the path, whatever the case of
- * its ASCII letters. A backslash takes the next character as it is.
- * Threads: a query does not change; a matcher belongs to one thread. */
+ * its ASCII letters; a '/' in front of it is also the one that a path does not have in front. A
+ * backslash takes the next character as it is. Threads: a query does not change; a matcher belongs
+ * to one thread. */
 #pragma once
 
 #include "base/err.h"
