@@ -148,10 +148,8 @@ static bool take_path(struct text name, struct ameta_file *file)
         if (component && c[0] == '.' && c[1] == '.' && (c + 2 == end || c[2] == '/'))
             at = c + 2;
     }
-    while (at < end && *at == '/')
+    while (at < end && (*at == '/' || (end - at >= 2 && at[0] == '.' && at[1] == '/')))
         at++;
-    while (end - at >= 2 && at[0] == '.' && at[1] == '/')
-        at += 2;
     while (end > at && end[-1] == '/')
         end--;
     file->path = at;
