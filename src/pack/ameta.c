@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define FIELDS 8u /* before the name: mode links owner group size month day time */
-#define HALF_A_DAY_S (12 * 3600)
+#define HALF_A_DAY_S ((time_t)12 * 3600)
 
 struct ameta ameta_of(const char *text, size_t len, int64_t now_ns)
 {

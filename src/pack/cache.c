@@ -21,7 +21,7 @@
 #define MAGIC "LADEKEP1"
 #define MAGIC_LEN 8u
 #define SUM_BYTES 8u
-#define HEAD_MAX (128u * 1024) /* a place may be a long path */
+#define HEAD_MAX ((size_t)128 * 1024) /* a place may be a long path */
 #define READ_BYTES ((size_t)256 * 1024)
 #define FILES_MAX 1000000u
 #define TEMP_PREFIX "."

@@ -5,7 +5,7 @@
 #include "base/scope.h"
 
 #define BLOCK_BYTES ((size_t)256 * 1024) /* a block is closed once it is longer */
-#define TEXT_MAX (256u * 1024)           /* of a key or name: three times what any store takes */
+#define TEXT_MAX ((size_t)256 * 1024)    /* of a key or name: three times what any store takes */
 #define BLOCK_MAX (BLOCK_BYTES + 3 * TEXT_MAX)
 #define BLOCK_HEAD_BYTES 8u
 #define HEAD_BYTES 9u

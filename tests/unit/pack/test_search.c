@@ -47,7 +47,7 @@ static struct pack_member member_of(const char *name)
 }
 
 /* The next one, made later than those before. */
-static void add_pack(char *key, uint64_t generation, const char *const *names)
+static void add_pack(const char *key, uint64_t generation, const char *const *names)
 {
     struct little *little = &littles[catalog.count];
     struct err err = { 0 };
@@ -71,7 +71,7 @@ static void add_pack(char *key, uint64_t generation, const char *const *names)
     pack_join_free(join);
     pack_chunk_free(chunk);
     static char none[] = "";
-    little->pack = (struct catalog_pack){ .key = key, .above = none, .skipped = none };
+    little->pack = (struct catalog_pack){ .key = mem_string(key), .above = none, .skipped = none };
     const struct pack_source source = { read_little, little, little->object.len };
     assert_int_equal(pack_open(&little->pack.pack, &source, &err), 0);
     packs[catalog.count++] = &little->pack;
@@ -85,6 +85,7 @@ static int end(void **state)
     (void)state;
     for (size_t i = 0; i < catalog.count; i++) {
         pack_free(littles[i].pack.pack);
+        mem_release(littles[i].pack.key);
         buf_done(&littles[i].object);
     }
     catalog = (struct catalog){ 0 };
@@ -127,12 +128,9 @@ static const char *const no_objects[] = { NULL };
 static void test_the_newest_word_counts(void **state)
 {
     (void)state;
-    static char one[] = "a.tar.zst";
-    static char two[] = "b.tar.zst";
-    static char three[] = "c.tar.zst";
-    ADD_PACK(one, 1, "d/", "d/gone", "d/name", "d/own", "d/same");
-    ADD_PACK(two, 3, "-d/gone", "d/name");
-    ADD_PACK(three, 2, "d/name", "e/back");
+    ADD_PACK("a.tar.zst", 1, "d/", "d/gone", "d/name", "d/own", "d/same");
+    ADD_PACK("b.tar.zst", 3, "-d/gone", "d/name");
+    ADD_PACK("c.tar.zst", 2, "d/name", "e/back");
     expect("/d/", false, OBJECTS("d/own"), "a.tar.zst!/d/same\nb.tar.zst!/d/name\nd/own\n");
     expect("name", true, no_objects, "a.tar.zst!/d/name\nb.tar.zst!/d/name\nc.tar.zst!/d/name\n");
     expect("gone", false, no_objects, "");
@@ -144,8 +142,7 @@ static void test_the_newest_word_counts(void **state)
 static void test_names_stand_where_the_pack_lies(void **state)
 {
     (void)state;
-    static char one[] = "run/p.tar.zst";
-    ADD_PACK(one, 1, "cam/a.jpg", "cam/b.jpg", "day/c.jpg");
+    ADD_PACK("run/p.tar.zst", 1, "cam/a.jpg", "cam/b.jpg", "day/c.jpg");
     static char above[] = "run/cam/";
     static char skipped[] = "cam/";
     littles[0].pack.above = above;
@@ -159,8 +156,7 @@ static void test_names_stand_where_the_pack_lies(void **state)
 static void test_packs_and_lists_are_told_apart(void **state)
 {
     (void)state;
-    static char one[] = "p.tar.zst";
-    ADD_PACK(one, 1, "f");
+    ADD_PACK("p.tar.zst", 1, "f");
     const char *const objects[] = { "a", "a!", "a_ameta", "b_ameta", "p.tar.zst", NULL };
     expect("", false, objects, "a\na!\nb_ameta\np.tar.zst\np.tar.zst!/f\n");
 }
@@ -169,8 +165,7 @@ static void test_packs_and_lists_are_told_apart(void **state)
 static void test_the_order_is_that_of_locations(void **state)
 {
     (void)state;
-    static char one[] = "p.tar.zst";
-    ADD_PACK(one, 1, "f", "g");
+    ADD_PACK("p.tar.zst", 1, "f", "g");
     const char *const objects[] = { "p.tar.zst",    "p.tar.zst b", "p.tar.zst!",
                                     "p.tar.zst!.x", "p.tar.zst!0", NULL };
     expect("", false, objects,
