@@ -13,6 +13,8 @@ const char *entry_kind_name(enum entry_kind kind)
         return "link";
     case ENTRY_SPECIAL:
         return "special file";
+    case ENTRY_GONE:
+        return "gone";
     case ENTRY_UNREADABLE:
         return "unreadable entry";
     case ENTRY_UNKNOWN:

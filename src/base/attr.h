@@ -13,6 +13,7 @@ enum entry_kind {
     ENTRY_LINK = 3,
     ENTRY_SPECIAL = 4,    /* FIFO, socket, device: never moved */
     ENTRY_UNREADABLE = 5, /* could not be looked at */
+    ENTRY_GONE = 6,       /* is in a pack and was deleted since: the next pack says so */
 };
 const char *entry_kind_name(enum entry_kind kind); /* "file", "directory", "link", … */
 

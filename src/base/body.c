@@ -118,7 +118,10 @@ int sink_write(struct sink *sink, const void *bytes, size_t len, struct err *err
         return -1;
     if (sink->digest != NULL)
         digest_add(sink->digest, bytes, len);
-    if (sink->fd >= 0) {
+    if (sink->take != NULL) {
+        if (sink->take(sink->to, bytes, len, err) < 0)
+            return -1;
+    } else if (sink->fd >= 0) {
         const uint64_t at = sink->offset_bytes + sink->done_bytes;
         if ((sink->keep_holes ? file_write_sparse : file_write_at)(sink->fd, bytes, len, at, err) <
             0)

@@ -63,6 +63,9 @@ struct sink {
     int fd; /* written at offset_bytes + done_bytes with pwrite; -1 = not to a file */
     unsigned char *memory; /* fd == -1: kept here up to memory_bytes; NULL: digested and dropped */
     size_t memory_bytes;
+    /* Takes the bytes in order, instead of a file and memory; NULL = none. */
+    int (*take)(void *to, const void *bytes, size_t len, struct err *err);
+    void *to;
     uint64_t offset_bytes;
     uint64_t done_bytes;
     bool keep_holes; /* zeros are not written; the caller sets the file's size */

@@ -6,7 +6,9 @@
 #include "base/scope.h"
 #include "base/units.h"
 #include "job/filter.h"
+#include "pack/archive_in.h"
 #include "store/location.h"
+#include "store/spread/spread_template.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -60,6 +62,13 @@ static int ask_filter_text(struct job_spec *spec, const struct settings *setting
     filter_free(filter);
     spec->filter = buf_take(&text);
     return 0;
+}
+
+struct archive_limits ask_limits(const struct settings *settings)
+{
+    return (struct archive_limits){ .members = settings->max_members,
+                                    .ratio = settings->max_ratio,
+                                    .free_bytes = ARCHIVE_FREE_BYTES };
 }
 
 /* ---- places ---- */
@@ -124,7 +133,8 @@ static int name_single_file(struct job_spec *spec, const char *dest, struct err 
         return -1;
     const bool is_bucket =
         strncmp(location.path, "//", 2) == 0 && strchr(location.path + 2, '/') == NULL;
-    if (location.ends_in_slash || is_bucket || strchr(location.path, '/') == NULL ||
+    if (spread_is_template(location.path) || location.ends_in_slash || is_bucket ||
+        strchr(location.path, '/') == NULL ||
         (location_is_local(&location) && is_directory(location.path)))
         return 0;
     spec->one_name = path_base(location.path);
@@ -162,9 +172,12 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
     spec->one_file_system = settings->one_file_system;
     spec->checksum = settings->checksum;
     spec->immutable = settings->immutable;
+    spec->keep_packs = settings->keep_packs;
     spec->overwrite = settings->overwrite;
     spec->files_from_nul = settings->null_separated;
     spec->digests = settings->digests;
+    spec->bucket_objects = settings->bucket_objects;
+    spec->make_bucket = settings->make_bucket;
     spec->links = (enum link_mode)settings->links;
     spec->access = (struct store_access){
         .endpoint_url = copy_of(settings->access.endpoint_url),
@@ -248,7 +261,7 @@ static int take_pack(struct job_spec *spec, const struct settings *settings, str
                              "directory");
     }
     spec->compress_level = (uint32_t)settings->compress_level;
-    spec->no_compress = settings->no_compress;
+    spec->no_compress = settings->compress == SETTING_OFF;
     return 0;
 }
 

@@ -20,3 +20,6 @@ CHECKED int ask_filter(struct filter **ret_filter, const struct settings *settin
                        struct err *err);
 /* A location in the form that names the same place from any directory; caller frees. */
 CHECKED int ask_absolute(char **ret_location, const char *text, struct err *err);
+/* What an archive may hold. */
+struct archive_limits;
+struct archive_limits ask_limits(const struct settings *settings);

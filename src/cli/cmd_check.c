@@ -224,7 +224,7 @@ const struct command cmd_check = {
     .summary = "prove that what was put is there",
     .operand_min = 1,
     .operand_max = 2,
-    .tables = { rows_file, rows_filter, rows_fallback, rows_links, rows_check, rows_transfer, rows_access, rows_network, rows_json, rows_common },
+    .tables = { rows_file, rows_filter, rows_fallback, rows_links, rows_check, rows_transfer, rows_buckets, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "Compare names, sizes and recorded digests", "lade check results file:/store/run7" },
         { "Trust nothing: read both sides again",

@@ -8,6 +8,7 @@
 #include "cli/rows.h"
 #include "cli/say.h"
 #include "store/location.h"
+#include "store/spread/spread_template.h"
 
 #define NAME_COLUMNS 16
 #define TEXT_COLUMN (6 + NAME_COLUMNS)
@@ -108,6 +109,10 @@ static int run(const struct settings *settings, char **operands, size_t operand_
     (void)operand_count;
     if (location_parse(&location, operands[0], err) < 0)
         return -1;
+    if (spread_is_template(location.path)) {
+        err_set(err, ERR_USAGE, "'%s' is a template of many buckets", operands[0]);
+        return err_hint(err, "name one of them");
+    }
     const char *scheme = location_is_local(&location) ? "file" : location.scheme;
     const struct store_options options = { .stall_s = (uint32_t)settings->stall_s,
                                            .access = settings->access };

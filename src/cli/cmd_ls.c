@@ -4,10 +4,15 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/path.h"
+#include "base/scope.h"
 #include "base/units.h"
+#include "cli/ask.h"
 #include "cli/rows.h"
+#include "job/contents.h"
 #include "job/objects.h"
+#include "job/packed.h"
 #include "ui/table.h"
 
 #include <unistd.h>
@@ -52,7 +57,8 @@ static void write_json(struct listing *listing, const char *location, const stru
     json_line_end(&json);
 }
 
-static void write_long(struct listing *listing, const struct object *object, bool is_dir)
+static void write_long(struct listing *listing, const struct object *object, const char *name,
+                       bool is_dir)
 {
     char size[UNITS_TEXT_MAX] = "";
     char time_text[CLOCK_TEXT_MAX] = "";
@@ -62,24 +68,38 @@ static void write_long(struct listing *listing, const struct object *object, boo
         snprintf(size, sizeof size, "%llu", (unsigned long long)object->size_bytes);
     if (time_ns != 0)
         clock_text_local(time_ns, time_text);
-    const char *texts[] = { size, time_text, buf_text(&object->key) };
+    const char *texts[] = { size, time_text, name };
     table_row(&listing->table, texts, &listing->line);
 }
 
-static void write_object(struct listing *listing, const char *location, const struct object *object)
+/* What stands for the object in a listing: its key, or, in one of several buckets, where it is. */
+static const char *name_of(struct store *store, const struct object *object, struct buf *location)
 {
+    SCOPED(buf) struct buf key = { 0 };
+    if (store == NULL || store->driver->locate == NULL)
+        return buf_text(&object->key);
+    store_bucket_key(object->bucket, buf_text(&object->key), &key);
+    return store->driver->locate(store, key.data, location) ? location->data
+                                                            : buf_text(&object->key);
+}
+
+static void write_object(struct listing *listing, struct store *store, const char *location,
+                         const struct object *object)
+{
+    SCOPED(buf) struct buf place = { 0 };
+    const char *name = name_of(store, object, &place);
     const bool is_dir = object->key.len != 0 && object->key.data[object->key.len - 1] == '/';
     buf_clear(&listing->line);
     if (listing->settings->json) {
-        write_json(listing, location, object);
+        write_json(listing, place.len != 0 ? name : location, object);
     } else if (listing->settings->long_format) {
-        write_long(listing, object, is_dir);
+        write_long(listing, object, name, is_dir);
     } else {
         /* To a program a name is its bytes; on a terminal it must not do anything. */
         if (listing->on_terminal)
-            path_show(&listing->line, buf_text(&object->key));
+            path_show(&listing->line, name);
         else
-            buf_add(&listing->line, object->key.data, object->key.len);
+            buf_add_text(&listing->line, name);
         buf_add_char(&listing->line, '\n');
     }
     fwrite(listing->line.data, 1, listing->line.len, stdout);
@@ -91,69 +111,135 @@ static void write_object(struct listing *listing, const char *location, const st
     }
 }
 
-/* A directory is told when nothing is listed below it: then it would not be seen otherwise. */
-static int list_all(struct listing *listing, struct store_list *list, struct store *store,
-                    const char *location, uint64_t *ret_count, struct err *err)
+/* Where objects to be listed come from: a store, or an archive. */
+typedef int (*next_fn)(void *from, struct object *object, struct err *err);
+
+/* `store`: that of the objects, NULL: an archive. A directory is told when nothing is listed below
+ * it: then it would not be seen otherwise. */
+static int list_all(struct listing *listing, struct store *store, next_fn next, void *from,
+                    const char *location, struct err *err)
 {
     struct object object = { 0 };
     struct object held = { 0 };
     bool holding = false;
     int got;
-    while ((got = store->driver->list_next(list, &object, err)) == 1) {
-        ++*ret_count;
+    while ((got = next(from, &object, err)) == 1) {
         if (holding && (object.key.len < held.key.len ||
                         memcmp(object.key.data, held.key.data, held.key.len) != 0))
-            write_object(listing, location, &held);
+            write_object(listing, store, location, &held);
         holding = listing->settings->recursive && object.attr.kind == ENTRY_DIR;
         if (holding) {
             const struct object spare = held;
             held = object;
             object = spare;
         } else {
-            write_object(listing, location, &object);
+            write_object(listing, store, location, &object);
         }
     }
     if (holding)
-        write_object(listing, location, &held);
+        write_object(listing, store, location, &held);
     object_done(&object);
     object_done(&held);
     return got;
 }
 
-static int list_prefix(struct listing *listing, struct store *store, const char *location,
-                       uint64_t *ret_count, struct err *err)
+struct prefix {
+    struct store *store;
+    struct store_list *list;
+};
+
+static int next_of_prefix(void *from, struct object *object, struct err *err)
 {
-    struct store_list *list = NULL;
-    if (store->driver->list_open(&list, store, "", "", !listing->settings->recursive, err) < 0)
+    const struct prefix *prefix = from;
+    return prefix->store->driver->list_next(prefix->list, object, err);
+}
+
+static int list_prefix(struct listing *listing, struct store *store, const char *location,
+                       struct err *err)
+{
+    struct prefix prefix = { .store = store };
+    if (store->driver->list_open(&prefix.list, store, "", "", !listing->settings->recursive, err) <
+        0)
         return -1;
-    const int result = list_all(listing, list, store, location, ret_count, err);
-    store->driver->list_close(list);
+    const int result = list_all(listing, store, next_of_prefix, &prefix, location, err);
+    store->driver->list_close(prefix.list);
     return result;
+}
+
+static int next_of_archive(void *from, struct object *object, struct err *err)
+{
+    return contents_next(from, object, err);
+}
+
+static int list_archive(struct listing *listing, const struct archived_place *place,
+                        const char *location, const struct store_options *opening, struct err *err)
+{
+    const struct settings *settings = listing->settings;
+    const struct contents_options options = { .opening = *opening,
+                                              .limits = ask_limits(settings),
+                                              .recursive = settings->recursive };
+    struct contents *contents = NULL;
+    if (contents_open(&contents, place, &options, err) < 0)
+        return -1;
+    const int result = list_all(listing, NULL, next_of_archive, contents, location, err);
+    contents_close(contents);
+    return result;
+}
+
+static int list_one(struct listing *listing, struct store *store, const char *key,
+                    const char *location, struct err *err)
+{
+    SCOPED(object) struct object object = { 0 };
+    if (store_head_patiently(store, key, NULL, &object, err) < 0)
+        return -1;
+    buf_clear(&object.key);
+    buf_add_text(&object.key, key);
+    write_object(listing, store, location, &object);
+    return 0;
+}
+
+/* What is in one of our packs: 1, 0: it is no such place, -1. */
+static int list_packed(struct listing *listing, const char *location,
+                       const struct store_options *opening, struct err *err)
+{
+    struct store *store = NULL;
+    char *key = NULL;
+    const int packed = packed_open(&store, &key, location, true, opening, err);
+    if (packed != 1)
+        return packed;
+    const int result = key != NULL ? list_one(listing, store, key, location, err)
+                                   : list_prefix(listing, store, location, err);
+    store->driver->close(store);
+    mem_release(key);
+    return result < 0 ? -1 : 1;
 }
 
 static int list_location(struct listing *listing, char *location, struct err *err)
 {
+    const struct store_options opening = { .stall_s = (uint32_t)listing->settings->stall_s,
+                                           .access = listing->settings->access };
+    const int packed = list_packed(listing, location, &opening, err);
+    if (packed != 0)
+        return packed == 1 ? 0 : err_at(err, "list '%s'", location);
+    SCOPED(archived_place) struct archived_place place = { 0 };
+    if (archived_find(&place, location, &opening, err) < 0)
+        return -1;
+    if (place.archive != NULL)
+        return list_archive(listing, &place, location, &opening, err);
     struct object_set set;
     const struct object_set_options options = { .stall_s = (uint32_t)listing->settings->stall_s,
-                                                .access = listing->settings->access };
+                                                .bucket_objects = listing->settings->bucket_objects,
+                                                .access = listing->settings->access,
+                                                .keep_packs = true };
     char *const locations[] = { location };
     if (object_set_open(&set, locations, 1, &options, err) < 0)
         return -1;
     const struct object_root *root = &set.roots[0];
-    uint64_t count = 0;
     int result = 0;
-    if (root->key != NULL) {
-        struct object object = { 0 };
-        result = store_head_patiently(root->store, root->key, NULL, &object, err);
-        if (result == 0) {
-            buf_clear(&object.key);
-            buf_add_text(&object.key, root->key);
-            write_object(listing, location, &object);
-        }
-        object_done(&object);
-    } else {
-        result = list_prefix(listing, root->store, location, &count, err);
-    }
+    if (root->key != NULL)
+        result = list_one(listing, root->store, root->key, location, err);
+    else
+        result = list_prefix(listing, root->store, location, err);
     object_set_done(&set);
     return result < 0 ? err_at(err, "list '%s'", location) : 0;
 }
@@ -185,10 +271,11 @@ const struct command cmd_ls = {
     .summary = "list keys",
     .operand_min = 0,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_recursive, rows_long, rows_access, rows_network, rows_json, rows_common },
+    .tables = { rows_recursive, rows_long, rows_archive, rows_buckets, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "One level, with sizes and dates", "lade ls -l file:/store/run7/" },
         { "All keys as JSON", "lade ls --recursive --json file:/store/run7" },
+        { "What is in an archive", "lade ls 's3://bucket/run7.tar.zst!/'" },
     },
     .prose = "ls.md",
     .run = run,

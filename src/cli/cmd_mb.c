@@ -4,6 +4,7 @@
 #include "base/scope.h"
 #include "cli/rows.h"
 #include "store/location.h"
+#include "store/spread/spread_template.h"
 
 static int make(const struct settings *settings, const char *text, struct err *err)
 {
@@ -14,6 +15,8 @@ static int make(const struct settings *settings, const char *text, struct err *e
         err_set(err, ERR_USAGE, "'%s' is a directory, not a bucket", text);
         return err_hint(err, "lade put makes directories as it needs them");
     }
+    if (spread_is_template(location.path))
+        return err_set(err, ERR_USAGE, "a template names no bucket to make");
     const struct store_driver *driver = store_driver_by_scheme(location.scheme);
     const struct store_options options = { .make_bucket = true,
                                            .stall_s = (uint32_t)settings->stall_s,

@@ -21,7 +21,7 @@ const struct command cmd_put = {
     .operand_min = 2,
     .operand_max = COMMAND_OPERANDS_ANY,
     .tables = { rows_keep_name, rows_filter, rows_source, rows_from, rows_one_file_system, rows_fallback, rows_links, rows_dry_run, rows_put,
-                rows_compare, rows_digest, rows_job, rows_detach, rows_batches, rows_batch_size, rows_pack, rows_transfer, rows_access, rows_network, rows_stored, rows_crawl,
+                rows_compare, rows_digest, rows_job, rows_detach, rows_batches, rows_batch_size, rows_pack, rows_buckets, rows_make_bucket, rows_transfer, rows_access, rows_network, rows_stored, rows_crawl,
                 rows_progress, rows_json, rows_common },
     .examples = {
         { "Store what is in a directory below a key", "lade put results file:/store/run7" },

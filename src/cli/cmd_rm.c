@@ -21,9 +21,18 @@ struct removal {
     uint64_t removed, failed;
 };
 
+/* Where the object is: of several buckets, in which one. */
+static void locate(const struct removal *removal, const char *key, struct buf *ret_location)
+{
+    const struct store_driver *driver = removal->store->driver;
+    if (driver->locate == NULL || !driver->locate(removal->store, key, ret_location))
+        buf_printf(ret_location, "%s/%s", removal->location, key);
+}
+
 static void tell(const struct removal *removal, const char *key, const struct err *err)
 {
     SCOPED(buf) struct buf line = { 0 };
+    SCOPED(buf) struct buf location = { 0 };
     if (removal->settings->json) {
         struct json json = json_into(&line);
         json_object(&json, NULL);
@@ -39,12 +48,12 @@ static void tell(const struct removal *removal, const char *key, const struct er
         fwrite(line.data, 1, line.len, stdout);
         return;
     }
-    path_show(&line, key);
+    locate(removal, key, &location);
+    path_show(&line, err != NULL && removal->store->driver->locate == NULL ? key : location.data);
     if (err != NULL)
         fprintf(stderr, "failed: %s: %s\n", line.data, err->text);
     else if (!removal->settings->quiet)
-        printf("%sdelete: %s/%s\n", removal->settings->dry_run ? "(dryrun) " : "",
-               removal->location, line.data);
+        printf("%sdelete: %s\n", removal->settings->dry_run ? "(dryrun) " : "", line.data);
 }
 
 static int flush(struct removal *removal, struct err *err)
@@ -91,18 +100,21 @@ static int remove_listed(struct removal *removal, const char *prefix, struct err
     if (driver->list_open(&list, removal->store, prefix, "", false, err) < 0)
         return -1;
     struct object object = { 0 };
+    struct buf key = { 0 };
     char **dirs = NULL;
     size_t dir_count = 0;
     int got;
     while ((got = driver->list_next(list, &object, err)) == 1) {
+        store_bucket_key(object.bucket, buf_text(&object.key), &key);
         if (object.key.len != 0 && object.key.data[object.key.len - 1] == '/') {
             dirs = mem_resize(dirs, (dir_count + 1) * sizeof *dirs);
-            dirs[dir_count++] = mem_string(object.key.data);
-        } else if (add(removal, buf_text(&object.key), err) < 0) {
+            dirs[dir_count++] = mem_string(key.data);
+        } else if (add(removal, key.data, err) < 0) {
             got = -1;
             break;
         }
     }
+    buf_done(&key);
     driver->list_close(list);
     object_done(&object);
     if (got == 0)
@@ -121,9 +133,11 @@ static int remove_named(struct removal *removal, const char *name, struct err *e
     struct object object = { 0 };
     struct err why = { 0 };
     const int found = store_head_patiently(removal->store, name, NULL, &object, &why);
+    SCOPED(buf) struct buf key = { 0 };
+    store_bucket_key(object.bucket, name, &key);
     object_done(&object);
     if (found == 0)
-        return add(removal, name, err) < 0 ? -1 : flush(removal, err);
+        return add(removal, key.data, err) < 0 ? -1 : flush(removal, err);
     if (why.kind != ERR_ABSENT) {
         *err = why;
         return -1;
@@ -163,6 +177,7 @@ static int remove_in_bucket(struct removal *removal, char *location,
 static int remove_below(struct removal *removal, char *location, struct err *err)
 {
     const struct store_options options = { .stall_s = (uint32_t)removal->settings->stall_s,
+                                           .bucket_objects = removal->settings->bucket_objects,
                                            .access = removal->settings->access };
     char *name = NULL;
     struct err why = { 0 };
@@ -213,7 +228,7 @@ const struct command cmd_rm = {
     .summary = "remove objects",
     .operand_min = 1,
     .operand_max = COMMAND_OPERANDS_ANY,
-    .tables = { rows_remove, rows_dry_run, rows_access, rows_network, rows_json, rows_common },
+    .tables = { rows_remove, rows_dry_run, rows_buckets, rows_access, rows_network, rows_json, rows_common },
     .examples = {
         { "Remove one object", "lade rm file:/store/run7/a.fits" },
         { "See what would go, then remove all below a key",

@@ -73,6 +73,10 @@ static int sweep_all(struct sweep *sweep, struct err *err)
     const struct store_driver *driver = sweep->store->driver;
     struct store_uploads *uploads = NULL;
     SCOPED(store_upload) struct store_upload upload = { 0 };
+    if (driver->locate != NULL) {
+        err_set(err, ERR_USAGE, "uploads are told for one bucket at a time");
+        return err_hint(err, "name a bucket instead of the template");
+    }
     if (driver->uploads_open == NULL)
         return err_set(err, ERR_USAGE, "such a store does not tell of unfinished uploads");
     if (driver->uploads_open(&uploads, sweep->store, "", err) < 0)

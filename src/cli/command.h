@@ -30,6 +30,7 @@ struct command {
 };
 
 extern const struct command cmd_attach;
+extern const struct command cmd_cat;
 extern const struct command cmd_check;
 extern const struct command cmd_crawl;
 extern const struct command cmd_doctor;

@@ -331,9 +331,19 @@ static int open_dry_put(struct dry_run *dry, struct err *err)
     struct err why = { 0 };
     const struct store_options opening = { .stop = &stop,
                                            .stall_s = dry->stall_s,
+                                           .make_bucket = dry->spec->make_bucket,
+                                           .bucket_objects = dry->spec->bucket_objects,
+                                           .dry = true,
                                            .access = dry->spec->access };
-    if (store_open_location(&dry->store, dry->spec->dest, &opening, &why) == 0)
-        return 0;
+    if (store_open_location(&dry->store, dry->spec->dest, &opening, &why) == 0) {
+        if (!dry->spec->make_bucket || dry->store->driver->probe(dry->store, &why) == 0)
+            return 0;
+        dry->store->driver->close(dry->store);
+        dry->store = NULL;
+        /* The bucket would be made. */
+        if (why.kind == ERR_CONFIG && why.http == 404)
+            why.kind = ERR_ABSENT;
+    }
     if (why.kind == ERR_ABSENT)
         return store_open_location(&dry->store, "null:", &opening, err);
     *err = why;
@@ -346,7 +356,9 @@ static int open_dry_get(struct dry_run *dry, struct err *err)
                                                 .one_name = dry->spec->one_name,
                                                 .stop = &stop,
                                                 .stall_s = dry->stall_s,
-                                                .access = dry->spec->access };
+                                                .bucket_objects = dry->spec->bucket_objects,
+                                                .access = dry->spec->access,
+                                                .keep_packs = dry->spec->keep_packs };
     if (object_set_open(&dry->objects, dry->spec->sources, dry->spec->source_count, &options, err) <
         0)
         return -1;

@@ -18,7 +18,7 @@ struct outlook {
     const struct job *job;
     struct site site;
     struct estimate sum;
-    struct store_limits limits;
+    struct store *store; /* that the plan is of */
 };
 
 /* At the rate of bytes and of requests that is given; 0: none is. */
@@ -53,7 +53,7 @@ static void print_costs(const struct outlook *outlook)
     char text[UNITS_TEXT_MAX];
     char rate[UNITS_TEXT_MAX];
     const struct estimate *sum = &outlook->sum;
-    if (!outlook->limits.is_tree)
+    if (!outlook->store->limits.is_tree)
         printf("%-10s %14s to write, %llu to look\n", "requests", units_count(sum->requests, text),
                (unsigned long long)sum->compares);
     if (sum->objects != 0)
@@ -78,7 +78,7 @@ static bool exceeds_quota(const struct outlook *outlook)
 static bool exceeds_bucket(const struct outlook *outlook)
 {
     return outlook->site.bucket_objects != 0 &&
-           outlook->sum.all_objects > outlook->site.bucket_objects;
+           outlook->sum.most_objects > outlook->site.bucket_objects;
 }
 
 /* What whoever gives quotas wants to know. */
@@ -102,17 +102,26 @@ static void print_request(const struct outlook *outlook)
            outlook->job->spec.dest);
 }
 
+static bool has_buckets(const struct store_driver *driver)
+{
+    return driver->list_buckets != NULL || driver->locate != NULL;
+}
+
 static void print_limits(const struct outlook *outlook)
 {
     char count[UNITS_TEXT_MAX];
     char most[UNITS_TEXT_MAX];
-    if (exceeds_bucket(outlook))
+    const uint64_t objects = outlook->sum.most_objects;
+    const uint64_t limit = outlook->site.bucket_objects;
+    if (exceeds_bucket(outlook)) {
         printf("warning: %s objects, and one bucket holds %s: spread them over at least %llu "
-               "buckets\n",
-               units_count(outlook->sum.all_objects, count),
-               units_count(outlook->site.bucket_objects, most),
-               (unsigned long long)((outlook->sum.all_objects + outlook->site.bucket_objects - 1) /
-                                    outlook->site.bucket_objects));
+               "buckets",
+               units_count(objects, count), units_count(limit, most),
+               (unsigned long long)((objects + limit - 1) / limit));
+        if (has_buckets(outlook->store->driver))
+            printf(" with --bucket-objects %llu", (unsigned long long)limit);
+        printf("\n");
+    }
     if (exceeds_quota(outlook))
         print_request(outlook);
 }
@@ -139,15 +148,14 @@ static void print_event(const struct outlook *outlook)
     fwrite(line.data, 1, line.len, stdout);
 }
 
-static int read_limits(struct outlook *outlook, struct err *err)
+static int open_store(struct outlook *outlook, struct err *err)
 {
-    struct store *store = NULL;
-    const struct store_options opening = { .access = outlook->job->spec.access };
-    if (store_open_location(&store, outlook->job->spec.dest, &opening, err) < 0)
-        return -1;
-    outlook->limits = store->limits;
-    store->driver->close(store);
-    return 0;
+    const struct job_spec *spec = &outlook->job->spec;
+    const struct store_options opening = { .make_bucket = spec->make_bucket,
+                                           .bucket_objects = spec->bucket_objects,
+                                           .dry = true,
+                                           .access = spec->access };
+    return store_open_location(&outlook->store, spec->dest, &opening, err);
 }
 
 int foresee(const struct settings *settings, const struct job *job, struct err *err)
@@ -159,15 +167,17 @@ int foresee(const struct settings *settings, const struct job *job, struct err *
         return -1;
     int result = job_generations(job, &newest, &finished, err);
     if (result == 0)
-        result = read_limits(&outlook, err);
+        result = open_store(&outlook, err);
     if (result == 0)
-        result = estimate_read(&outlook.sum, job, newest, &outlook.limits, err);
+        result = estimate_read(&outlook.sum, job, newest, outlook.store, err);
     if (result == 0 && settings->json) {
         print_event(&outlook);
     } else if (result == 0 && !settings->quiet) {
         print_costs(&outlook);
         print_limits(&outlook);
     }
+    if (outlook.store != NULL)
+        outlook.store->driver->close(outlook.store);
     site_done(&outlook.site);
     return result;
 }

@@ -96,6 +96,43 @@ const struct opt rows_get[] = {
     "Rules of all filter options are tried in the order in which they are given, and the first "   \
     "that matches decides. "
 
+const struct opt rows_setid[] = {
+    { .name = "keep-setid",
+      .type = OPT_FLAG,
+      .offset = FIELD(keep_setid),
+      .group = OPT_GROUP_ACTION,
+      .help = "of an archive: keep set-user-id and set-group-id bits",
+      .doc = "Members of an archive that have the set-user-id or set-group-id bit get it, too. "
+             "Without this option they are files without it, since a program that runs as its "
+             "owner is not to come from just anywhere." },
+    { 0 },
+};
+
+const struct opt rows_archive[] = {
+    { .name = "max-members",
+      .type = OPT_COUNT,
+      .offset = FIELD(max_members),
+      .fallback = "10000000",
+      .max = UINT64_MAX,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "of an archive: read no more members than this, 0 = any number",
+      .doc = "Give up an archive that has more than this many members. 0 is no limit." },
+    { .name = "max-ratio",
+      .type = OPT_COUNT,
+      .offset = FIELD(max_ratio),
+      .fallback = "1000",
+      .max = UINT64_MAX,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "of an archive: give at most N times its size, 0 = any amount",
+      .doc =
+          "Give up an archive that turns out to hold more than this many times its own size, and "
+          "more than 1 GiB. Such an archive may be made to fill a disk; one of long runs of "
+          "zeros may be honest. 0 is no limit." },
+    { 0 },
+};
+
 const struct opt rows_filter[] = {
     { .name = "include",
       .type = OPT_RULE,
@@ -611,13 +648,57 @@ const struct opt rows_pack[] = {
       .help = "compress packs that hard, 1 to 19",
       .doc = "The level of zstd for packs, from 1 (fast) to 19. What does not compress is stored "
              "as it is at any level." },
-    { .name = "no-compress",
-      .type = OPT_FLAG,
-      .offset = FIELD(no_compress),
+    { .name = "compress",
+      .type = OPT_SWITCH,
+      .offset = FIELD(compress),
       .group = OPT_GROUP_ACTION,
-      .help = "packs are plain .tar, with the index beside them",
-      .doc = "Make packs that are plain tar files, NAME.tar, with the index as an object beside "
-             "it, NAME.tar.index." },
+      .help = "--no-compress: packs are plain .tar, with an index beside",
+      .doc = "With --no-compress, packs are plain tar files, NAME.tar, each with its index as an "
+             "object beside it, NAME.tar.index." },
+    { 0 },
+};
+
+const struct opt rows_keep_packs[] = {
+    { .name = "keep-packs",
+      .type = OPT_FLAG,
+      .offset = FIELD(keep_packs),
+      .group = OPT_GROUP_ACTION,
+      .help = "fetch packs as they are, not what is in them",
+      .doc = "A pack is fetched as the file that it is. Without this option the entries in it are "
+             "fetched, as if each were an object." },
+    { 0 },
+};
+
+const struct opt rows_buckets[] = {
+    { .name = "bucket-objects",
+      .type = OPT_COUNT,
+      .offset = FIELD(bucket_objects),
+      .fallback = "0",
+      .max = UINT32_MAX,
+      .group = OPT_GROUP_NAMES,
+      .arg = "N",
+      .help = "at most N objects in a bucket, the next go to BUCKET-2",
+      .doc =
+          "Put at most N objects into one bucket. When it is full, the next ones go to BUCKET-2, "
+          "then to BUCKET-3, which are made when they are needed; where the template of the "
+          "location has a component at the end of the bucket's name, to BUCKET--2 and so on. "
+          "All objects that are in a bucket when the plan begins count, also those of others. "
+          "What is there already is replaced where it is. To read what was spread so, give the "
+          "option too: then all numbered buckets are looked into, whatever N is. A template "
+          "does that by itself. 0 = no limit." },
+    { 0 },
+};
+
+const struct opt rows_make_bucket[] = {
+    { .name = "make-bucket",
+      .type = OPT_FLAG,
+      .offset = FIELD(make_bucket),
+      .group = OPT_GROUP_NAMES,
+      .help = "make buckets of the destination that are missing",
+      .doc = "Make a bucket that is missing when something is to be put into it. Without this "
+             "option it is an error, since a mistyped name would become a bucket that belongs to "
+             "someone and costs money. It can be given late, to go on with a job that met a "
+             "missing bucket." },
     { 0 },
 };
 

@@ -99,6 +99,9 @@ struct settings {
     bool immutable;
     bool overwrite;
     bool checksum;
+    bool keep_setid;
+    uint64_t max_members;         /* of an archive; 0 = any */
+    uint64_t max_ratio;           /* the same */
     struct setting_list metadata; /* each "name=value" with a name */
     uint32_t digests;             /* set of digest_kind */
     bool deep;
@@ -114,7 +117,10 @@ struct settings {
     uint64_t pack_below_bytes;    /* --pack-below */
     uint64_t pack_bytes;          /* --pack-size; 0 = by the size of all */
     uint64_t compress_level;      /* --level */
-    bool no_compress;             /* --no-compress */
+    bool keep_packs;              /* --keep-packs */
+    enum setting_switch compress; /* --no-compress */
+    uint64_t bucket_objects;      /* --bucket-objects, 0 = no limit */
+    bool make_bucket;             /* --make-bucket */
     const char *site;             /* NULL = not given */
     uint64_t rate_bytes_per_s;    /* 0 = not given */
     const char *export;           /* NULL = not given */

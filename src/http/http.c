@@ -96,6 +96,7 @@ int http_open(struct http **ret_http, const struct http_options *options, struct
         return -1;
     }
     lock_init(&http->lock);
+    atomic_init(&http->users, 1);
     peers_init(&http->peers);
     http->ca_file = options->ca_file != NULL ? mem_string(options->ca_file) : NULL;
     http->stop = options->stop;
@@ -105,9 +106,15 @@ int http_open(struct http **ret_http, const struct http_options *options, struct
     return 0;
 }
 
+struct http *http_share(struct http *http)
+{
+    atomic_fetch_add(&http->users, 1);
+    return http;
+}
+
 void http_close(struct http *http)
 {
-    if (http == NULL)
+    if (http == NULL || atomic_fetch_sub(&http->users, 1) != 1)
         return;
     while (http->idle != NULL) {
         struct line *line = http->idle;

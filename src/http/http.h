@@ -32,6 +32,8 @@ struct http_options {
 };
 struct http;
 CHECKED int http_open(struct http **ret_http, const struct http_options *options, struct err *err);
+/* The same client once more: closed as often as it was opened and shared. */
+struct http *http_share(struct http *http);
 void http_close(struct http *http); /* no request may be under way; NULL is a no-op */
 
 struct http_header {

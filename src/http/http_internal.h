@@ -58,6 +58,7 @@ bool peer_of_socket(struct peer *ret_peer, int fd);
 
 struct http {
     struct lock lock;
+    atomic_uint users; /* open and shared ones */
     struct line *idle; /* guarded by lock */
     struct peers peers;
     char *ca_file;           /* set at start */

@@ -23,6 +23,8 @@
 struct task {
     char *name; /* local, in the tree of the source */
     char *key;
+    struct buf stored; /* the key in its store */
+    uint32_t bucket;   /* see struct object */
     enum entry_kind kind;
     uint64_t size_bytes;
     struct record record; /* valid for the object as it is now */
@@ -160,13 +162,15 @@ static int download(struct reader *reader, struct store *store, const char *key,
     return 0;
 }
 
-static struct store *store_of(struct check *check, const struct task *task, const char **ret_key)
+static struct store *store_of(struct check *check, struct task *task, const char **ret_key)
 {
-    if (!check->is_get) {
-        *ret_key = task->key;
-        return check->store;
-    }
-    return object_set_find(&check->objects, task->key, ret_key)->store;
+    struct store *store = check->store;
+    const char *key = task->key;
+    if (check->is_get)
+        store = object_set_find(&check->objects, task->key, &key)->store;
+    store_bucket_key(task->bucket, key, &task->stored);
+    *ret_key = task->stored.data;
+    return store;
 }
 
 /* What is known of the stored content. */
@@ -179,7 +183,7 @@ struct stored {
 };
 
 /* The digest of what is stored: recorded, told by the store, or read now. */
-static int digest_stored(struct reader *reader, const struct task *task, struct stored *stored,
+static int digest_stored(struct reader *reader, struct task *task, struct stored *stored,
                          struct err *err)
 {
     const bool downloads = reader->check->options.download;
@@ -232,7 +236,7 @@ static int compare_etag(struct reader *reader, const struct task *task, struct s
 }
 
 /* 1: *ret_verdict says it; 0: `stored` and *ret_local do. */
-static int look_at(struct reader *reader, const struct task *task, struct stored *stored,
+static int look_at(struct reader *reader, struct task *task, struct stored *stored,
                    uint64_t *ret_local, enum check_verdict *ret_verdict, struct err *err)
 {
     const bool read_local =
@@ -245,7 +249,7 @@ static int look_at(struct reader *reader, const struct task *task, struct stored
     return read_local ? digest_local(reader, task, NULL, ret_local, err) : 0;
 }
 
-static void compare(struct reader *reader, const struct task *task)
+static void compare(struct reader *reader, struct task *task)
 {
     struct check *check = reader->check;
     struct err err = { 0 };
@@ -283,6 +287,7 @@ static void *reader_main(void *arg)
             compare(reader, task);
         mem_release(task->name);
         mem_release(task->key);
+        buf_done(&task->stored);
         mem_release(task);
     }
     thread_ends(reader->check, NULL);
@@ -321,6 +326,7 @@ static void check_content(struct check *check, const struct stream_item *local,
     struct task *task = mem_alloc(sizeof *task);
     task->name = mem_copy(local->name, local->name_len + 1);
     task->key = mem_string(object->key);
+    task->bucket = object->bucket;
     task->kind = local->kind;
     task->size_bytes = local->size_bytes;
     task->local_as_recorded = local_as_recorded;
@@ -460,7 +466,9 @@ static int open_ends(struct check *check, struct err *err)
                                                     .stop = check->options.stop,
                                                     .request_rate = &check->request_rate,
                                                     .stall_s = check->options.stall_s,
-                                                    .access = spec->access };
+                                                    .bucket_objects = spec->bucket_objects,
+                                                    .access = spec->access,
+                                                    .keep_packs = spec->keep_packs };
         if (source_set_open(&check->sources, target, 1, &source, err) < 0)
             return -1;
         return object_set_open(&check->objects, spec->sources, spec->source_count, &objects, err);
@@ -475,12 +483,13 @@ static int open_ends(struct check *check, struct err *err)
     const struct store_options opening = { .stop = check->options.stop,
                                            .request_rate = &check->request_rate,
                                            .stall_s = check->options.stall_s,
+                                           .bucket_objects = spec->bucket_objects,
                                            .access = spec->access };
     if (store_open_location(&check->store, spec->dest, &opening, err) < 0)
         return -1;
     if (!check->store->limits.keeps_data)
         return err_set(err, ERR_USAGE, "'%s' keeps nothing that could be checked", spec->dest);
-    return 0;
+    return store_show_members(&check->store, NULL, check->options.stop, err) < 0 ? -1 : 0;
 }
 
 static int start_threads(struct check *check, struct err *err)

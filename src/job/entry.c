@@ -1,6 +1,7 @@
 #include "job/entry.h"
 
 #include "base/ban.h"
+#include "base/scope.h"
 
 #include <assert.h>
 
@@ -38,6 +39,31 @@ const char *plan_reason_text(enum plan_reason reason)
 {
     assert((unsigned)reason < REASON_COUNT);
     return reasons[reason].text;
+}
+
+/* As the store has the name, without the number of a bucket. */
+static int map_name(struct store *store, const struct plan_entry *entry, struct buf *ret_key,
+                    struct err *err)
+{
+    buf_clear(ret_key);
+    if (entry->kind != ENTRY_LINK)
+        return store->driver->map_key(store, entry->name, ret_key, err);
+    SCOPED(buf) struct buf name = { 0 };
+    buf_add(&name, entry->name, entry->name_len);
+    buf_add_text(&name, LINK_SUFFIX);
+    return store->driver->map_key(store, name.data, ret_key, err);
+}
+
+int plan_entry_key(struct store *store, const struct plan_entry *entry, struct buf *ret_key,
+                   struct err *err)
+{
+    SCOPED(buf) struct buf name = { 0 };
+    if (entry->bucket <= 1)
+        return map_name(store, entry, ret_key, err);
+    if (map_name(store, entry, &name, err) < 0)
+        return -1;
+    store_bucket_key(entry->bucket, buf_text(&name), ret_key);
+    return 0;
 }
 
 enum result_status plan_entry_settled(const struct plan_entry *entry)

@@ -65,6 +65,7 @@ struct plan_entry {
     uint32_t uid, gid;
     uint64_t size_bytes;
     int64_t mtime_ns;
+    uint32_t bucket;           /* see struct object */
     char etag[STORE_ETAG_MAX]; /* get: of the object that was listed */
     struct record record;      /* carried from the last generation */
     /* Put: the key of the pack that it goes into, NULL: an object of its own. Valid as long as the
@@ -96,6 +97,9 @@ struct result {
     struct err *err; /* RESULT_FAILED, RESULT_SKIPPED: why; else NULL. On the heap, the result's */
 };
 
+/* The key of what a put makes of an entry, for all calls of the store. ret_key is filled over. */
+CHECKED int plan_entry_key(struct store *store, const struct plan_entry *entry, struct buf *ret_key,
+                           struct err *err);
 /* The result that the plan itself gives to an entry, RESULT_OPEN when a worker must see to it. */
 enum result_status plan_entry_settled(const struct plan_entry *entry);
 /* Why the plan skipped or failed it, as an error. */

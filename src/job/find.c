@@ -122,7 +122,8 @@ static void take_object(struct finding *finding, struct inventory_writer *writer
         buf_clear(name); /* a name that is none is shown as it is */
         buf_add(name, object->key.data, object->key.len);
     }
-    const bool opened = catalog_may_be_pack(object->key.data) || ends_in_ameta(&object->key);
+    const bool may_be_pack = catalog_may_be_pack(object->key.data);
+    const bool opened = may_be_pack || ends_in_ameta(&object->key);
     const bool has_mtime = (object->attr.have & ATTR_MTIME) != 0;
     const struct inventory_row row = {
         .key = object->key.data,
@@ -137,7 +138,8 @@ static void take_object(struct finding *finding, struct inventory_writer *writer
     };
     inventory_add(writer, &row);
     search_object(finding->search, &row);
-    catalog_offer(&finding->catalog, finding->store, object, finding->options->stop);
+    if (may_be_pack)
+        catalog_offer(&finding->catalog, finding->store, object, finding->options->stop);
 }
 
 /* The object alone, and the index beside it if it is a tar. */
@@ -213,7 +215,8 @@ static int list_offline(struct finding *finding, struct err *err)
         object.size_bytes = row.size_bytes;
         object.stored_ns = row.stored_ns;
         snprintf(object.etag, sizeof object.etag, "%s", row.etag);
-        catalog_offer(&finding->catalog, NULL, &object, finding->options->stop);
+        if (catalog_may_be_pack(row.key))
+            catalog_offer(&finding->catalog, NULL, &object, finding->options->stop);
     }
     object_done(&object);
     inventory_close(&inventory);

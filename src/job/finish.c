@@ -30,7 +30,7 @@ static int set_stored(struct run *run, const struct plan_entry *entry, const str
                       struct err *err)
 {
     SCOPED(buf) struct buf key = { 0 };
-    if (run->store->driver->map_key(run->store, entry->name, &key, err) < 0)
+    if (plan_entry_key(run->store, entry, &key, err) < 0)
         return -1;
     return run->store->driver->set_attr(run->store, buf_text(&key), attr, err);
 }
@@ -88,7 +88,7 @@ static void sync_stored(struct run *run, const struct plan_entry *dirs, size_t c
     struct store_staged *items = mem_alloc(count * sizeof *items);
     struct buf *keys = mem_alloc(count * sizeof *keys);
     for (size_t i = 0; i < count; i++)
-        if (run->store->driver->map_key(run->store, dirs[i].name, &keys[i], &items[i].err) == 0)
+        if (plan_entry_key(run->store, &dirs[i], &keys[i], &items[i].err) == 0)
             items[i].key = buf_text(&keys[i]);
     run->store->driver->commit_batch(run->store, items, count);
     for (size_t i = 0; i < count; i++) {

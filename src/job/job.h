@@ -45,12 +45,15 @@ struct job_spec {
      * other limit of bytes, or at twice the entries (and SEGMENT_ENTRIES_MAX). */
     uint64_t batch_min_bytes, batch_max_bytes;
     uint32_t batch_objects;
+    bool keep_packs;    /* get: packs are files like others */
     enum job_pack pack; /* put; the rest of these is set only with it */
     uint32_t pack_level;
     uint64_t pack_below_bytes; /* JOB_PACK_AUTO: larger files are objects of their own */
     uint64_t pack_bytes;       /* JOB_PACK_AUTO: of a pack's content; 0: by the size of all */
     uint32_t compress_level;   /* of zstd */
     bool no_compress;          /* packs are plain tar */
+    uint64_t bucket_objects;   /* at most so many in one bucket, then numbered ones; 0: no limit */
+    bool make_bucket;          /* put: buckets that are missing are made */
     struct store_meta *meta;
     size_t meta_count;
     struct store_access access; /* the strings are the spec's */
@@ -61,9 +64,9 @@ void job_spec_done(struct job_spec *spec);
 char *job_list_crc(const char *path);
 void job_spec_copy(struct job_spec *to, const struct job_spec *from);
 /* The first option that differs, as text for people ("--exclude"), or NULL. Where else files may be
- * read (fallback_root) is none of them: job_spec_same_fallback(). */
+ * read (fallback_root) and whether buckets are made are none of them: job_spec_same_late(). */
 const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b);
-bool job_spec_same_fallback(const struct job_spec *a, const struct job_spec *b);
+bool job_spec_same_late(const struct job_spec *a, const struct job_spec *b);
 /* As a file of "key=value" lines; values percent-encoded, so any name is text. */
 void job_spec_write(const struct job_spec *spec, struct buf *out);
 CHECKED int job_spec_parse(struct job_spec *ret_spec, const char *text, size_t len,

@@ -343,8 +343,11 @@ void large_begin(struct worker *worker, struct work *work)
                                              &large->root, &key, &worker->key, &err)
                           : worker_key(worker, &large->entry, &worker->key, &err);
     large->key = mem_string(buf_text(&worker->key));
-    if (key != NULL)
-        large->stored_key = mem_string(key);
+    if (key != NULL) {
+        struct buf stored = { 0 };
+        store_bucket_key(large->entry.bucket, key, &stored);
+        large->stored_key = buf_take(&stored);
+    }
     struct result result = { .size_bytes = large->entry.size_bytes,
                              .mtime_ns = large->entry.mtime_ns };
     const int same = named == 0 && large->entry.action == PLAN_COMPARE

@@ -5,8 +5,21 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "job/packed.h"
 #include "pack/view.h"
 #include "store/location.h"
+#include "store/spread/spread.h"
+#include "store/spread/spread_template.h"
+
+/* Where there are no buckets, what can only be meant as a template must not become a directory. */
+static bool ends_as_template(const char *path)
+{
+    const size_t len = strlen(path);
+    const char *open = strrchr(path, '{');
+    return open != NULL && open > path && open[-1] == '/' && strcmp(path + len - 2, "+}") == 0 &&
+           open + 1 + strspn(open + 1, "0123456789") == path + len - 2 &&
+           open + 1 != path + len - 2;
+}
 
 static int open_place(struct store **ret_store, const struct location *location, const char *path,
                       const struct store_options *options, struct err *err)
@@ -15,6 +28,12 @@ static int open_place(struct store **ret_store, const struct location *location,
     const struct store_driver *driver = store_driver_by_scheme(scheme);
     if (driver == NULL)
         return err_set(err, ERR_USAGE, "no driver for '%s'", location->text);
+    static const struct store_options none = { 0 };
+    const struct store_options *given = options != NULL ? options : &none;
+    if (spread_is_wanted(path, given))
+        return spread_open(ret_store, driver, path, given, err);
+    if (ends_as_template(path))
+        return spread_open(ret_store, driver, path, given, err); /* says that it cannot be */
     return driver->open(ret_store, path, options, err);
 }
 
@@ -33,6 +52,8 @@ int store_open_parent(struct store **ret_store, const char *text,
     SCOPED(location) struct location location = { 0 };
     if (location_parse(&location, text, err) < 0)
         return -1;
+    if (spread_is_template(location.path))
+        return err_set(err, ERR_USAGE, "'%s' names no object", text);
     SCOPED(buf) struct buf parent = { 0 };
     buf_add_text(&parent, location.path);
     while (parent.len > 1 && parent.data[parent.len - 1] == '/')
@@ -81,6 +102,9 @@ static int open_root(struct object_root *root, const char *location,
                      const struct store_options *options, struct err *err)
 {
     *root = (struct object_root){ .location = mem_string(location) };
+    const int packed = packed_open(&root->store, &root->key, location, false, options, err);
+    if (packed != 0)
+        return packed < 0 ? -1 : 0;
     const int found = try_object(root, location, options, err);
     if (found != 0)
         return found < 0 ? -1 : 0;
@@ -91,20 +115,29 @@ static int open_root(struct object_root *root, const char *location,
     return 0;
 }
 
-/* What is in packs shows instead of them. */
-static int look_into_packs(struct object_root *root, const struct stop *stop, struct err *err)
+int store_show_members(struct store **store, const char *only, const struct stop *stop,
+                       struct err *err)
 {
     struct catalog catalog = { 0 };
-    const struct catalog_options options = { .only = root->key, .stop = stop };
-    if (catalog_open(&catalog, root->store, &options, err) < 0)
-        return err_at(err, "'%s'", root->location);
+    const struct catalog_options options = { .only = only, .stop = stop };
+    if (catalog_open(&catalog, *store, &options, err) < 0)
+        return -1;
     if (catalog.count == 0)
         return 0;
-    if (view_open(&root->store, root->store, &catalog, root->key != NULL, err) < 0) {
+    if (view_open(store, *store, &catalog, only != NULL, err) < 0) {
         catalog_done(&catalog);
-        return err_at(err, "'%s'", root->location);
+        return -1;
     }
-    mem_free(root->key);
+    return 1;
+}
+
+static int look_into_packs(struct object_root *root, const struct stop *stop, struct err *err)
+{
+    const int shown = store_show_members(&root->store, root->key, stop, err);
+    if (shown < 0)
+        return err_at(err, "'%s'", root->location);
+    if (shown == 1)
+        mem_free(root->key);
     return 0;
 }
 
@@ -162,12 +195,14 @@ int object_set_open(struct object_set *set, char *const *locations, size_t count
     const struct store_options opening = { .stop = options->stop,
                                            .request_rate = options->request_rate,
                                            .stall_s = options->stall_s,
+                                           .bucket_objects = options->bucket_objects,
                                            .access = options->access };
     *set = (struct object_set){ .roots = mem_alloc(count * sizeof *set->roots) };
     for (size_t i = 0; i < count; i++) {
         set->count++;
         if (open_root(&set->roots[i], locations[i], &opening, err) < 0 ||
-            (!options->keep_packs && look_into_packs(&set->roots[i], options->stop, err) < 0))
+            (!options->keep_packs && !view_is(set->roots[i].store) &&
+             look_into_packs(&set->roots[i], options->stop, err) < 0))
             goto fail;
     }
     if (name_roots(set, options, err) == 0)

@@ -25,6 +25,7 @@ struct object_set_options {
     const struct stop *stop;
     struct rate *request_rate; /* --tpslimit, NULL = none */
     uint32_t stall_s;
+    uint64_t bucket_objects; /* --bucket-objects: numbered buckets are looked into */
     struct store_access access;
     bool keep_packs; /* a pack is an object like others; else what is in it shows */
 };
@@ -44,6 +45,10 @@ CHECKED int object_set_local(const struct object_set *set, const char *name, enu
 /* Open the place that a location names as a store: its root is the location itself. */
 CHECKED int store_open_location(struct store **ret_store, const char *location,
                                 const struct store_options *options, struct err *err);
+/* From now on what is in the packs of the store shows instead of them (pack/view.h): 1; 0: it has
+ * none; -1. `only`: the key of a single object, of which nothing else shows then; NULL: all. */
+CHECKED int store_show_members(struct store **store, const char *only, const struct stop *stop,
+                               struct err *err);
 /* Open the place above it, and say its last component: for a single object. */
 CHECKED int store_open_parent(struct store **ret_store, const char *location,
                               const struct store_options *options, char **ret_name,

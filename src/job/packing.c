@@ -11,9 +11,10 @@
 #include "base/scope.h"
 #include "job/packing_internal.h"
 
-#define PART_STEPS 10u        /* parts grow in steps: 10,000 must do for the largest object */
-#define PUT_MEMBERS_MAX 4096u /* a pack of more is begun as an upload, which tells what is in it   \
-                               */
+#define PART_STEPS 10u /* parts grow in steps: 10,000 must do for the largest object */
+#define PUT_MEMBERS_MAX                                                                            \
+    4096u /* a pack of more is begun as an upload, which tells what is in it                       \
+           */
 #define SIDECAR_SUFFIX ".index"
 
 /* A part that is to be uploaded. */

@@ -29,12 +29,15 @@ static enum result_status status_of(const struct plan_entry *entry)
 
 static struct pack_member member_of(const struct plan_entry *entry)
 {
-    static const enum pack_kind kinds[] = {
-        [ENTRY_FILE] = PACK_FILE, [ENTRY_DIR] = PACK_DIR, [ENTRY_LINK] = PACK_LINK
-    };
+    static const enum pack_kind kinds[] = { [ENTRY_FILE] = PACK_FILE,
+                                            [ENTRY_DIR] = PACK_DIR,
+                                            [ENTRY_LINK] = PACK_LINK,
+                                            [ENTRY_GONE] = PACK_GONE };
+    const bool is_dir = entry->name[entry->name_len - 1] == '/';
     return (struct pack_member){ .path = entry->name,
-                                 .path_len = entry->name_len - (entry->kind == ENTRY_DIR),
+                                 .path_len = entry->name_len - is_dir,
                                  .kind = kinds[entry->kind],
+                                 .was = is_dir ? PACK_DIR : PACK_FILE,
                                  .mode = entry->mode,
                                  .uid = entry->uid,
                                  .gid = entry->gid,

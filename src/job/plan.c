@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "job/buckets.h"
 
 #include <sys/stat.h>
 
@@ -20,14 +21,17 @@ struct old_pack {
 
 struct planner {
     const struct plan_options *options;
-    struct stream *from;   /* what is to be moved */
-    struct stream *there;  /* what is at the destination, by the same keys */
-    struct stream *record; /* NULL: none */
-    struct buf mapped;
+    struct stream *from;     /* what is to be moved */
+    struct stream *there;    /* what is at the destination, by the same keys */
+    struct stream *record;   /* NULL: none */
+    struct store_room *room; /* put into several buckets, else NULL */
+    struct buf mapped;       /* put: the key of the entry at hand, as the store has it */
+    struct err why; /* the entry at hand: what its reason does not say; ERR_NONE: nothing */
     struct packer packer;
     struct old_pack *old_packs;
     size_t old_pack_count;
     struct stream_item packed; /* stands for `there` of what is in a pack */
+    struct buf unread;         /* a directory that could not be read: what is in it is not gone */
 
     struct segment_writer writer; /* plan_run() */
     struct generation *generation;
@@ -220,16 +224,33 @@ static int seek_there(struct planner *planner, const struct stream_item *from,
                : stream_seek(planner->there, from->key, ret_there, err);
 }
 
+/* Which bucket a new object goes to. */
+static int take_room(struct planner *planner, struct plan_entry *entry, struct err *err)
+{
+    struct err why = { 0 };
+    if (planner->options->store->driver->room_take(planner->room, buf_text(&planner->mapped),
+                                                   &entry->bucket, &why) == 0)
+        return 0;
+    if (why.kind != ERR_LIMIT) {
+        *err = why;
+        return -1;
+    }
+    planner->why = why;
+    entry->reason = REASON_NAME;
+    entry->action = PLAN_FAIL;
+    return 0;
+}
+
 static int look_for_pack(struct planner *planner, struct old_pack *pack, struct err *err)
 {
     struct store *store = planner->options->store;
     struct object object = { 0 };
     struct err why = { 0 };
-    buf_clear(&planner->mapped);
-    pack->is_there = store->driver->map_key(store, pack->key, &planner->mapped, &why) == 0 &&
-                     store_head_patiently(store, buf_text(&planner->mapped), planner->options->stop,
-                                          &object, &why) == 0 &&
-                     (object.etag[0] == '\0' || strcmp(object.etag, pack->etag) == 0);
+    SCOPED(buf) struct buf key = { 0 };
+    pack->is_there =
+        store->driver->map_key(store, pack->key, &key, &why) == 0 &&
+        store_head_patiently(store, buf_text(&key), planner->options->stop, &object, &why) == 0 &&
+        (object.etag[0] == '\0' || strcmp(object.etag, pack->etag) == 0);
     object_done(&object);
     if (why.kind == ERR_NONE || why.kind == ERR_ABSENT)
         return 0;
@@ -293,14 +314,16 @@ static int plan_entry(struct planner *planner, const struct stream_item *from,
                                       .mtime_ns = from->mtime_ns };
     if (planner->options->spec->direction == JOB_GET)
         snprintf(ret_entry->etag, sizeof ret_entry->etag, "%s", from->etag);
-    struct err why = { 0 };
-    if (settle_by_itself(planner, from, ret_entry, &why))
-        return 0;
+    planner->why = (struct err){ 0 };
+    buf_clear(&planner->mapped);
     struct stream_item *there = NULL;
     struct stream_item *record = NULL;
-    if (planner->there != NULL && seek_there(planner, from, &there, err) < 0)
-        return -1;
+    /* First, so that the record knows that it was asked for. */
     if (planner->record != NULL && stream_seek(planner->record, from->key, &record, err) < 0)
+        return -1;
+    if (settle_by_itself(planner, from, ret_entry, &planner->why))
+        return 0;
+    if (planner->there != NULL && seek_there(planner, from, &there, err) < 0)
         return -1;
     if (seek_in_pack(planner, record, &there, err) < 0)
         return -1;
@@ -312,7 +335,73 @@ static int plan_entry(struct planner *planner, const struct stream_item *from,
         ret_entry->kept_etag = record->pack_etag;
     }
     *ret_packable = there == NULL || is_packed;
+    if (planner->options->spec->direction == JOB_GET)
+        ret_entry->bucket = from->bucket;
+    else if (there != NULL)
+        ret_entry->bucket = there->bucket;
+    else if (planner->room != NULL && ret_entry->action == PLAN_NEW)
+        return take_room(planner, ret_entry, err);
     return 0;
+}
+
+/* Why it is not moved, as far as it can be said. */
+static void explain(const struct planner *planner, const struct plan_entry *entry,
+                    struct err *ret_why)
+{
+    plan_entry_explain(entry, ret_why);
+    if (entry->reason == REASON_NAME && planner->why.kind != ERR_NONE)
+        snprintf(ret_why->text, sizeof ret_why->text, "%s: %.250s", plan_reason_text(entry->reason),
+                 planner->why.text);
+}
+
+/* ---- room in buckets ---- */
+
+/* Only what the plan's beginning did not see. */
+static int count_planned(struct planner *planner, uint32_t number, struct err *err)
+{
+    struct store *store = planner->options->store;
+    SCOPED(segment) struct segment segment;
+    SCOPED(buf) struct buf key = { 0 };
+    struct plan_entry entry;
+    int got;
+    if (segment_open(&segment, planner->generation->dir_fd, number, err) < 0)
+        return -1;
+    while ((got = segment_next(&segment, &entry, err)) == 1) {
+        uint32_t bucket = entry.bucket == 0 ? 1 : entry.bucket;
+        if (entry.action != PLAN_NEW)
+            continue;
+        entry.bucket = 0;
+        if (plan_entry_key(store, &entry, &key, err) < 0 ||
+            store->driver->room_take(planner->room, buf_text(&key), &bucket, err) < 0)
+            return -1;
+    }
+    return got;
+}
+
+/* The dry run counts for itself; a plan keeps what it counted, for whoever goes on with it. */
+static int open_room(struct planner *planner, struct err *err)
+{
+    const struct generation *generation = planner->generation;
+    struct store *store = planner->options->store;
+    SCOPED(buf) struct buf counted = { 0 };
+    if (store == NULL || store->driver->room_open == NULL)
+        return 0;
+    if (planner->options->spec->pack != JOB_PACK_OFF)
+        return err_set(err, ERR_USAGE, "--pack puts packs into one bucket, not into several");
+    const bool goes_on = generation != NULL && generation->sealed != 0 &&
+                         planner->options->spec->bucket_objects != 0;
+    if (goes_on && buckets_read(generation->dir_fd, &counted, err) < 0)
+        return -1;
+    if (store->driver->room_open(&planner->room, store, goes_on ? &counted : NULL, err) < 0) {
+        planner->room = NULL;
+        return -1;
+    }
+    for (uint32_t number = 1; goes_on && number <= generation->sealed; number++)
+        if (count_planned(planner, number, err) < 0)
+            return -1;
+    if (goes_on || generation == NULL || !store->driver->room_tell(planner->room, &counted))
+        return 0;
+    return buckets_write(generation->dir_fd, &counted, err);
 }
 
 /* ---- the streams ---- */
@@ -358,7 +447,8 @@ static int open_streams(struct planner *planner, const struct job *job, uint32_t
         return options->sources != NULL ? open_target_crawl(options, after, &planner->there, err)
                                         : 0;
     }
-    if (stream_of_store(&planner->there, options->store, after, err) < 0)
+    if (open_room(planner, err) < 0 ||
+        stream_of_store(&planner->there, options->store, after, err) < 0)
         return -1;
     const struct crawl_options crawl = { .sources = options->sources,
                                          .filter = options->filter,
@@ -380,9 +470,12 @@ static void close_streams(struct planner *planner)
     stream_close(planner->from);
     stream_close(planner->there);
     stream_close(planner->record);
+    if (planner->room != NULL)
+        planner->options->store->driver->room_close(planner->room);
     buf_done(&planner->mapped);
     buf_done(&planner->last_key);
     packer_done(&planner->packer);
+    buf_done(&planner->unread);
     for (size_t i = 0; i < planner->old_pack_count; i++) {
         mem_release(planner->old_packs[i].key);
         mem_release(planner->old_packs[i].etag);
@@ -457,7 +550,68 @@ static int add_to_segment(struct planner *planner, const struct stream_item *fro
     return 0;
 }
 
+/* What is in a pack and not in the source any more: the next pack says so. */
+static int add_gone(void *ctx, const struct stream_item *item, struct err *err)
+{
+    struct planner *planner = ctx;
+    if (item->pack == NULL || !packer_wants(&planner->packer, item->key, item->kind, 0) ||
+        (planner->options->filter != NULL &&
+         !filter_path(planner->options->filter, item->name, item->name_len, NULL)) ||
+        (planner->unread.len != 0 &&
+         strncmp(item->key, planner->unread.data, planner->unread.len) == 0))
+        return 0;
+    struct plan_entry entry = { .name = item->key,
+                                .name_len = (uint32_t)strlen(item->key),
+                                .kind = ENTRY_GONE,
+                                .action = PLAN_REPLACE,
+                                .mtime_ns = item->mtime_ns };
+    segment_sum_add(&planner->sum, &entry);
+    return planner->generation != NULL ? add_to_segment(planner, item, &entry, true, err) : 0;
+}
+
+/* Is what the crawl does not give really not there? Not when only some of it was asked for. */
+static bool tells_gone(const struct planner *planner)
+{
+    const struct job_spec *spec = planner->options->spec;
+    return spec->direction == JOB_PUT && spec->pack != JOB_PACK_OFF && spec->files_from == NULL &&
+           spec->base == NULL;
+}
+
+static void note_unread(struct planner *planner, const struct stream_item *from)
+{
+    if (from->reason != REASON_UNREADABLE)
+        return;
+    buf_clear(&planner->unread);
+    buf_add(&planner->unread, from->name, from->name_len);
+    if (from->name[from->name_len - 1] != '/')
+        buf_add_char(&planner->unread, '/');
+}
+
 /* ---- the dry run ---- */
+
+/* Where an object really is; false: just below the location that was given. */
+static bool show_stored(struct store *store, uint32_t bucket, const char *name, struct buf *out)
+{
+    SCOPED(buf) struct buf key = { 0 };
+    if (store == NULL || store->driver->locate == NULL)
+        return false;
+    store_bucket_key(bucket, name, &key);
+    return store->driver->locate(store, key.data, out);
+}
+
+static void show_target(const struct planner *planner, const struct stream_item *from,
+                        const struct plan_entry *entry, struct buf *out)
+{
+    const struct job_spec *spec = planner->options->spec;
+    if (spec->direction == JOB_PUT && entry->reason != REASON_NAME && planner->mapped.len != 0 &&
+        show_stored(planner->options->store, entry->bucket, buf_text(&planner->mapped), out))
+        return;
+    buf_clear(out);
+    buf_add_text(out, spec->dest);
+    if (out->len != 0 && out->data[out->len - 1] != '/')
+        buf_add_char(out, '/');
+    buf_add_text(out, from->key);
+}
 
 static void show_source(const struct planner *planner, const struct plan_entry *entry,
                         struct buf *out)
@@ -466,6 +620,8 @@ static void show_source(const struct planner *planner, const struct plan_entry *
     if (planner->options->spec->direction == JOB_GET) {
         const struct object_root *root =
             object_set_find(planner->options->objects, entry->name, &inner);
+        if (show_stored(root->store, entry->bucket, inner, out))
+            return;
         buf_add_text(out, root->location);
         if (root->key != NULL)
             return;
@@ -517,10 +673,7 @@ static void print_entry(const struct planner *planner, const struct stream_item 
     SCOPED(buf) struct buf source = { 0 };
     SCOPED(buf) struct buf target = { 0 };
     show_source(planner, entry, &source);
-    buf_add_text(&target, spec->dest);
-    if (target.len != 0 && target.data[target.len - 1] != '/')
-        buf_add_char(&target, '/');
-    buf_add_text(&target, from->key);
+    show_target(planner, from, entry, &target);
     if (planner->json) {
         print_json(planner, &source, &target, entry);
         return;
@@ -529,7 +682,7 @@ static void print_entry(const struct planner *planner, const struct stream_item 
     path_show(&line, buf_text(&source));
     if (entry->reason != REASON_NONE) {
         struct err why;
-        plan_entry_explain(entry, &why);
+        explain(planner, entry, &why);
         fprintf(planner->out, "(dryrun) %s: %s: %s\n", entry->action == PLAN_SKIP ? "skip" : "fail",
                 buf_text(&line), why.text);
         return;
@@ -557,7 +710,7 @@ static void tell_settled(const struct planner *planner, const struct plan_entry 
     if (planner->options->notes == NULL)
         return;
     struct err why;
-    plan_entry_explain(entry, &why);
+    explain(planner, entry, &why);
     notes_add(planner->options->notes, entry->action == PLAN_SKIP ? RESULT_SKIPPED : RESULT_FAILED,
               entry->name, &why);
 }
@@ -575,7 +728,10 @@ static int plan_all(struct planner *planner, struct err *err)
 {
     struct stream_item from;
     int got;
+    if (planner->record != NULL && tells_gone(planner))
+        stream_tell_passed(planner->record, add_gone, planner);
     while ((got = stream_next(planner->from, &from, err)) == 1) {
+        note_unread(planner, &from);
         if (from.reason == REASON_EXCLUDED) {
             print_excluded(planner, &from);
             continue;
@@ -596,7 +752,8 @@ static int plan_all(struct planner *planner, struct err *err)
         if (++planner->untold >= TELL_EVERY)
             tell(planner);
     }
-    if (got < 0)
+    if (got < 0 ||
+        (planner->record != NULL && tells_gone(planner) && stream_drain(planner->record, err) < 0))
         return -1;
     if (planner->generation != NULL) {
         if (planner->writing && seal(planner, err) < 0)

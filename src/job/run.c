@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "job/buckets.h"
 #include "job/run_internal.h"
 
 #include <errno.h>
@@ -35,6 +36,8 @@ static int open_put(struct run *run, struct err *err)
     const struct store_options opening = { .stop = run->stop,
                                            .stall_s = run->options.stall_s,
                                            .create = true,
+                                           .make_bucket = spec->make_bucket,
+                                           .bucket_objects = spec->bucket_objects,
                                            .request_rate = &run->request_rate,
                                            .access = spec->access };
     if (store_open_location(&run->store, spec->dest, &opening, err) < 0)
@@ -57,7 +60,9 @@ static int open_get(struct run *run, struct err *err)
                                                 .stop = run->stop,
                                                 .request_rate = &run->request_rate,
                                                 .stall_s = run->options.stall_s,
-                                                .access = spec->access };
+                                                .bucket_objects = spec->bucket_objects,
+                                                .access = spec->access,
+                                                .keep_packs = spec->keep_packs };
     if (object_set_open(&run->objects, spec->sources, spec->source_count, &objects, err) < 0)
         return -1;
     for (size_t i = 0; i < run->objects.count; i++)
@@ -82,7 +87,7 @@ static int take_spec(struct run *run, struct err *err)
 {
     const struct job_spec *spec = run->options.spec;
     return spec != NULL && (job_spec_difference(&run->job->spec, spec) != NULL ||
-                            !job_spec_same_fallback(&run->job->spec, spec))
+                            !job_spec_same_late(&run->job->spec, spec))
                ? job_set_spec(run->job, spec, err)
                : 0;
 }
@@ -94,12 +99,25 @@ static int make_generation(struct run *run, uint32_t number, struct err *err)
     return generation_create(&run->generation, run->job, number, err);
 }
 
+/* A plan that goes on needs to know how full the buckets were when it began. */
+static int check_buckets(const struct run *run, struct err *err)
+{
+    const struct generation *generation = &run->generation;
+    const struct job_spec *spec = &run->job->spec;
+    SCOPED(buf) struct buf counted = { 0 };
+    if (spec->direction != JOB_PUT || spec->bucket_objects == 0 || generation->closed ||
+        generation->sealed == 0)
+        return 0;
+    return buckets_read(generation->dir_fd, &counted, err);
+}
+
 /* Whole in its plan? Reads all of it, so damage is found before anything is moved by it. */
 static int open_generation(struct run *run, uint32_t number, struct err *err)
 {
     if (generation_open(&run->generation, run->job, number, err) < 0)
         return -1;
-    if (generation_sum(&run->generation, err) < 0 || generation_check(&run->generation, err) < 0) {
+    if (generation_sum(&run->generation, err) < 0 || generation_check(&run->generation, err) < 0 ||
+        check_buckets(run, err) < 0) {
         generation_done(&run->generation);
         return -1;
     }
@@ -121,7 +139,7 @@ static int check_same_options(const struct run *run, struct err *err)
 static int take_fallback(struct run *run, struct err *err)
 {
     const struct job_spec *spec = run->options.spec;
-    return spec == NULL || job_spec_same_fallback(&run->job->spec, spec)
+    return spec == NULL || job_spec_same_late(&run->job->spec, spec)
                ? 0
                : job_set_spec(run->job, spec, err);
 }

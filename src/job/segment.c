@@ -29,6 +29,7 @@
 #define MORE_EMPTY 0x08
 #define MORE_RACY 0x10
 #define MORE_DIGESTS 0x20
+#define MORE_BUCKET 0x40
 #define MORE_PACK 0x80 /* a byte on packs follows at the end: */
 #define PACK_INTO 0x01
 #define PACK_INTO_NAME 0x02 /* another one than the last entry's: its name */
@@ -118,6 +119,8 @@ static void add_record(struct buf *raw, const struct plan_entry *entry, uint8_t 
         if (entry->record.digests.kinds & DIGEST_MD5)
             buf_add(raw, entry->record.digests.md5, DIGEST_MD5_BYTES);
     }
+    if (more & MORE_BUCKET)
+        buf_add_varint(raw, entry->bucket);
 }
 
 static void add_text(struct buf *raw, const char *text, struct buf *last)
@@ -161,6 +164,8 @@ static uint8_t more_of(const struct plan_entry *entry)
         more |= MORE_EMPTY;
     if (entry->pack != NULL || entry->kept != NULL)
         more |= MORE_PACK;
+    if (entry->bucket > 1)
+        more |= MORE_BUCKET;
     if (entry->record.known) {
         more |= MORE_RECORD;
         if (entry->record.racy)
@@ -487,6 +492,16 @@ static void decode_digests(struct view *view, struct digest_value *value)
         view->bad = true;
 }
 
+/* The first is never written. */
+static void decode_bucket(struct view *view, uint32_t *ret_bucket)
+{
+    const uint64_t bucket = view_varint(view);
+    if (bucket < 2 || bucket > STORE_BUCKET_MAX)
+        view->bad = true;
+    else
+        *ret_bucket = (uint32_t)bucket;
+}
+
 static void decode_text(struct view *view, size_t most, struct buf *ret_text)
 {
     const uint64_t len = view_varint(view);
@@ -544,6 +559,8 @@ static void decode_more(struct segment *segment, struct view *view, struct plan_
     }
     if (more & MORE_DIGESTS)
         decode_digests(view, &entry->record.digests);
+    if (more & MORE_BUCKET)
+        decode_bucket(view, &entry->bucket);
     if (more & MORE_PACK)
         decode_packs(segment, view, entry);
 }
@@ -569,7 +586,7 @@ static int decode(struct segment *segment, struct plan_entry *entry)
     const uint8_t head = view_u8(view);
     const unsigned kind = head & 7;
     const unsigned action = head >> 3 & 7;
-    if (kind > ENTRY_UNREADABLE || action == 0 || action >= PLAN_ACTION_COUNT)
+    if (kind > ENTRY_GONE || action == 0 || action >= PLAN_ACTION_COUNT)
         return -1;
     if (decode_name(segment, view) < 0)
         return -1;
@@ -578,6 +595,7 @@ static int decode(struct segment *segment, struct plan_entry *entry)
     entry->reason = REASON_NONE;
     entry->sys = 0;
     entry->empty = false;
+    entry->bucket = 0;
     entry->etag[0] = '\0';
     entry->record.known = entry->record.racy = false;
     entry->record.crc64 = 0;

@@ -91,8 +91,14 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
                (int)spec->links, spec->digests);
     buf_printf(out, "batch-min-bytes=%" PRIu64 "\nbatch-max-bytes=%" PRIu64 "\nbatch-objects=%u\n",
                spec->batch_min_bytes, spec->batch_max_bytes, spec->batch_objects);
+    if (spec->bucket_objects != 0)
+        buf_printf(out, "bucket-objects=%" PRIu64 "\n", spec->bucket_objects);
+    if (spec->make_bucket)
+        buf_add_text(out, "make-bucket=1\n");
     if (spec->from_listing)
         buf_add_text(out, "listing=1\n");
+    if (spec->keep_packs)
+        buf_add_text(out, "keep-packs=1\n");
     if (spec->pack != JOB_PACK_OFF)
         buf_printf(out,
                    "pack=%d\npack-level=%u\npack-below=%" PRIu64 "\npack-size=%" PRIu64
@@ -119,7 +125,8 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
     } sizes[] = { { "batch-min-bytes", &spec->batch_min_bytes },
                   { "batch-max-bytes", &spec->batch_max_bytes },
                   { "pack-below", &spec->pack_below_bytes },
-                  { "pack-size", &spec->pack_bytes } };
+                  { "pack-size", &spec->pack_bytes },
+                  { "bucket-objects", &spec->bucket_objects } };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strcmp(key, sizes[i].key) == 0) {
             *sizes[i].field = number;
@@ -138,6 +145,8 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         { "glob", &spec->glob },
         { "listing", &spec->from_listing },
         { "no-compress", &spec->no_compress },
+        { "keep-packs", &spec->keep_packs },
+        { "make-bucket", &spec->make_bucket },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(key, flags[i].key) == 0) {
@@ -341,9 +350,9 @@ static bool same_list(const struct job_spec *a, const struct job_spec *b)
     return a->list_crc == NULL || b->list_crc == NULL || strcmp(a->list_crc, b->list_crc) == 0;
 }
 
-bool job_spec_same_fallback(const struct job_spec *a, const struct job_spec *b)
+bool job_spec_same_late(const struct job_spec *a, const struct job_spec *b)
 {
-    return same_text(a->fallback_root, b->fallback_root);
+    return same_text(a->fallback_root, b->fallback_root) && a->make_bucket == b->make_bucket;
 }
 
 const char *job_spec_difference(const struct job_spec *a, const struct job_spec *b)
@@ -379,10 +388,12 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
           a->batch_min_bytes == b->batch_min_bytes && a->batch_max_bytes == b->batch_max_bytes },
         { "--batch-objects", a->batch_objects == b->batch_objects },
         { "--pack", a->pack == b->pack && a->pack_level == b->pack_level },
+        { "--keep-packs", a->keep_packs == b->keep_packs },
         { "--pack-below", a->pack_below_bytes == b->pack_below_bytes },
         { "--pack-size", a->pack_bytes == b->pack_bytes },
         { "--level", a->compress_level == b->compress_level },
         { "--no-compress", a->no_compress == b->no_compress },
+        { "--bucket-objects", a->bucket_objects == b->bucket_objects },
         { "--metadata", same_meta(a, b) },
         { "--endpoint-url", same_text(a->access.endpoint_url, b->access.endpoint_url) },
         { "--profile", same_text(a->access.profile, b->access.profile) },

@@ -32,6 +32,7 @@ struct stream {
     struct store_list *list;
     struct object object;
     struct buf name;
+    struct buf last; /* of several buckets: the key that was given last */
     uint64_t excluded;
 
     struct generation generation; /* STREAM_RECORD */
@@ -46,6 +47,9 @@ struct stream {
     struct buf pack, pack_etag; /* that the entries at hand were put into */
 
     bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
+    bool asked;   /* and that somebody asked for */
+    stream_passed_fn passed;
+    void *passed_ctx;
     bool ended;
     struct stream_item ahead;
 
@@ -174,6 +178,7 @@ static void item_of(const struct object *object, struct stream_item *item)
                                   .gid = object->attr.gid,
                                   .size_bytes = object->size_bytes,
                                   .mtime_ns = object->attr.mtime_ns,
+                                  .bucket = object->bucket,
                                   .has_attr = (object->attr.have & ATTR_MTIME) != 0,
                                   .etag = object->etag };
     if (item->kind == ENTRY_DIR)
@@ -238,6 +243,19 @@ static int next_in_root(struct stream *stream, const struct object_root *root, s
     return driver->list_next(stream->list, &stream->object, err);
 }
 
+/* A name can be in two numbered buckets when somebody else put it there: the first one counts. */
+static bool is_double(struct stream *stream, const struct object_root *root)
+{
+    const struct buf *key = &stream->object.key;
+    if (stream->object.bucket == 0 || root->key != NULL)
+        return false;
+    if (stream->last.len == key->len && memcmp(buf_text(&stream->last), key->data, key->len) == 0)
+        return true;
+    buf_clear(&stream->last);
+    buf_add(&stream->last, key->data, key->len);
+    return false;
+}
+
 static int next_object(struct stream *stream, struct stream_item *ret_item, struct err *err)
 {
     while (stream->root < stream->objects->count) {
@@ -251,9 +269,12 @@ static int next_object(struct stream *stream, struct stream_item *ret_item, stru
                 root->store->driver->list_close(stream->list);
             stream->list = NULL;
             stream->open = false;
+            buf_clear(&stream->last);
             stream->root++;
             continue;
         }
+        if (is_double(stream, root))
+            continue;
         item_from_object(stream, root, ret_item);
         if (stream->filter == NULL ||
             filter_path(stream->filter, ret_item->name, ret_item->name_len, NULL))
@@ -360,6 +381,8 @@ static void pack_of(struct stream *stream, const struct plan_entry *entry,
 /* Join an entry with its result. False: there is nothing recorded of it. */
 static bool join(struct stream *stream, const struct plan_entry *entry, struct stream_item *item)
 {
+    if (entry->kind == ENTRY_GONE)
+        return false;
     item_from_record(stream, entry, item);
     item->pack = entry->kept;
     item->pack_etag = entry->kept_etag;
@@ -465,6 +488,29 @@ static void skip_listed(struct stream *stream, const char *key)
     stream->start_after = buf_take(&after);
 }
 
+void stream_tell_passed(struct stream *stream, stream_passed_fn passed, void *ctx)
+{
+    stream->passed = passed;
+    stream->passed_ctx = ctx;
+}
+
+static int pass(struct stream *stream, struct err *err)
+{
+    stream->seeking = false;
+    if (stream->passed != NULL && !stream->asked)
+        return stream->passed(stream->passed_ctx, &stream->ahead, err);
+    stream->asked = false;
+    return 0;
+}
+
+int stream_drain(struct stream *stream, struct err *err)
+{
+    int got = stream->seeking ? pass(stream, err) : 0;
+    while (got == 0 && !stream->ended && (got = stream_next(stream, &stream->ahead, err)) == 1)
+        got = pass(stream, err);
+    return got;
+}
+
 int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
                 struct err *err)
 {
@@ -487,11 +533,13 @@ int stream_seek(struct stream *stream, const char *key, struct stream_item **ret
             return 0;
         if (order == 0) {
             *ret_item = &stream->ahead;
+            stream->asked = true;
             return 1;
         }
         if (++passed % SKIP_AFTER == 0)
             skip_listed(stream, key);
-        stream->seeking = false;
+        if (pass(stream, err) < 0)
+            return -1;
     }
 }
 
@@ -570,6 +618,7 @@ void stream_close(struct stream *stream)
     object_done(&stream->sought);
     buf_done(&stream->mapped);
     buf_done(&stream->name);
+    buf_done(&stream->last);
     if (stream->kind == STREAM_RECORD) {
         if (stream->open)
             close_segment(stream);

@@ -21,6 +21,7 @@ struct stream_item {
     uint32_t mode, uid, gid;
     uint64_t size_bytes;
     int64_t mtime_ns;
+    uint32_t bucket;      /* see struct object */
     bool has_attr;        /* mode, owner and mtime are those of the entry */
     const char *etag;     /* "" = none */
     struct record record; /* record streams only */
@@ -46,6 +47,12 @@ CHECKED int stream_next(struct stream *stream, struct stream_item *ret_item, str
  * for must ascend. */
 CHECKED int stream_seek(struct stream *stream, const char *key, struct stream_item **ret_item,
                         struct err *err);
+/* From now on be told of each item that stream_seek() passes over without being asked for it: -1
+ * with err ends the seek. */
+typedef int (*stream_passed_fn)(void *ctx, const struct stream_item *item, struct err *err);
+void stream_tell_passed(struct stream *stream, stream_passed_fn passed, void *ctx);
+/* Pass over all that is left. */
+CHECKED int stream_drain(struct stream *stream, struct err *err);
 /* The same in the crawl of a get's target directory, by the name of an object: a store may write
  * names in another way, and then the file is at another place of the crawl than its key. */
 CHECKED int stream_seek_target(struct stream *stream, const struct object_set *objects,

@@ -53,7 +53,7 @@ struct tally {
     struct tally_list failed, skipped, largest, slow;
     uint64_t failed_by_kind[ERR_KIND_COUNT];
     uint64_t size_count[TALLY_SIZES], size_bytes[TALLY_SIZES]; /* of files and links */
-    uint64_t kinds[ENTRY_UNREADABLE + 1];
+    uint64_t kinds[ENTRY_GONE + 1];
     struct tally_batch batches[TALLY_BATCHES]; /* the first */
     uint32_t batch_count, batch_total;
     struct tally_proof proof;

@@ -68,14 +68,7 @@ void worker_tag(const struct worker *worker, uint32_t process, uint32_t segment,
 int worker_key(struct worker *worker, const struct plan_entry *entry, struct buf *ret_key,
                struct err *err)
 {
-    struct store *store = worker->run->store;
-    buf_clear(ret_key);
-    if (entry->kind != ENTRY_LINK)
-        return store->driver->map_key(store, entry->name, ret_key, err);
-    SCOPED(buf) struct buf name = { 0 };
-    buf_add(&name, entry->name, entry->name_len);
-    buf_add_text(&name, LINK_SUFFIX);
-    return store->driver->map_key(store, name.data, ret_key, err);
+    return plan_entry_key(worker->run->store, entry, ret_key, err);
 }
 
 bool worker_compares_content(const struct worker *worker, const struct plan_entry *entry)
@@ -159,7 +152,9 @@ static void do_entry(struct worker *worker, uint32_t segment, const struct plan_
             return;
         }
         worker_clean_leftovers(worker, segment, entry->ordinal, buf_text(&worker->key));
-        get_entry(worker, entry, root, key, buf_text(&worker->key), pending->tag, result,
+        SCOPED(buf) struct buf stored = { 0 };
+        store_bucket_key(entry->bucket, key, &stored);
+        get_entry(worker, entry, root, stored.data, buf_text(&worker->key), pending->tag, result,
                   &pending->staged);
     } else {
         if (worker_key(worker, entry, &worker->key, &err) < 0) {

@@ -2,6 +2,7 @@
 
 #include "base/ban.h"
 #include "base/clock.h"
+#include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
 
@@ -275,6 +276,28 @@ static void add_object(struct catalog *catalog, struct store *store, const struc
     memcpy(pack->etag, object->etag, sizeof pack->etag);
 }
 
+static void add_other(struct catalog *catalog, const struct object *object)
+{
+    if ((catalog->other_count & (catalog->other_count - 1)) == 0)
+        catalog->others =
+            mem_resize(catalog->others, (2 * catalog->other_count + 1) * sizeof *catalog->others);
+    catalog->others[catalog->other_count++] = crc64nvme(0, object->key.data, object->key.len);
+}
+
+static int compare_numbers(const void *left, const void *right)
+{
+    const uint64_t a = *(const uint64_t *)left;
+    const uint64_t b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+bool catalog_has_other(const struct catalog *catalog, const char *key)
+{
+    const uint64_t number = crc64nvme(0, key, strlen(key));
+    return catalog->other_count != 0 && bsearch(&number, catalog->others, catalog->other_count,
+                                                sizeof number, compare_numbers) != NULL;
+}
+
 bool catalog_may_be_pack(const char *key)
 {
     return ends_with(key, PACK_SUFFIX) || ends_with(key, PACK_TAR_SUFFIX) ||
@@ -284,9 +307,13 @@ bool catalog_may_be_pack(const char *key)
 void catalog_offer(struct catalog *catalog, struct store *store, const struct object *object,
                    const struct stop *stop)
 {
-    if (object->key.len == 0 || object->size_bytes == 0)
+    if (object->key.len == 0)
         return;
     const char *key = object->key.data;
+    if (object->size_bytes == 0) {
+        add_other(catalog, object);
+        return;
+    }
     if (ends_with(key, PACK_SUFFIX) || ends_with(key, PACK_TAR_SUFFIX)) {
         add_object(catalog, store, object, stop);
     } else if (ends_with(key, PACK_TAR_SUFFIX PACK_INDEX_SUFFIX)) {
@@ -296,9 +323,12 @@ void catalog_offer(struct catalog *catalog, struct store *store, const struct ob
             const size_t len = strlen(pack->key);
             if (strncmp(pack->key, key, len) == 0 && strcmp(key + len, PACK_INDEX_SUFFIX) == 0) {
                 pack->has_sidecar = true;
-                break;
+                return;
             }
         }
+        add_other(catalog, object);
+    } else {
+        add_other(catalog, object);
     }
 }
 
@@ -341,6 +371,10 @@ static void drop_others(struct catalog *catalog)
             catalog->packs[kept++] = pack;
     }
     catalog->count = kept;
+    if (catalog->count == 0)
+        mem_free(catalog->others);
+    if (catalog->others == NULL)
+        catalog->other_count = 0;
 }
 
 static int read_all(struct catalog *catalog, const char *scheme,
@@ -385,6 +419,8 @@ int catalog_open(struct catalog *ret_catalog, struct store *store,
         catalog_done(&catalog);
         return -1;
     }
+    if (catalog.other_count != 0)
+        qsort(catalog.others, catalog.other_count, sizeof *catalog.others, compare_numbers);
     *ret_catalog = catalog;
     return 0;
 }
@@ -394,10 +430,11 @@ void catalog_done(struct catalog *catalog)
     for (size_t i = 0; i < catalog->count; i++)
         pack_done(catalog->packs[i]);
     mem_free(catalog->packs);
-    catalog->count = 0;
     if (catalog->cache != NULL)
         cache_close(catalog->cache);
     mem_free(catalog->cache);
+    mem_free(catalog->others);
+    catalog->count = catalog->other_count = 0;
 }
 
 /* ---- names ---- */

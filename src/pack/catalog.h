@@ -36,19 +36,21 @@ struct catalog {
     struct catalog_pack **packs; /* by key */
     size_t count;
     struct cache *cache; /* of their indexes */
+    uint64_t *others;    /* the CRC64NVME of the key of each other object, ascending */
+    size_t other_count;
 };
 struct catalog_options {
-    const char *only;    /* the key of a single object; NULL: all of the store */
-    struct cache *cache; /* indexes are taken from there, and kept there; NULL: none. It must
-                            outlive the catalog */
+    const char *only; /* the key of a single object; NULL: all of the store */
     const struct stop *stop;
 };
 /* List the store and read the index of each pack, several at once; from the user's cache where it
- * is there, and kept there. An
- * error is that of the listing; what is wrong with one pack is in its err. */
+ * is there, and kept there. An error is that of the listing; what is wrong with one pack is in its
+ * err. */
 CHECKED int catalog_open(struct catalog *ret_catalog, struct store *store,
                          const struct catalog_options *options, struct err *err);
 void catalog_done(struct catalog *catalog);
+/* May the store have an object of this key that is no pack? False: it had none. */
+bool catalog_has_other(const struct catalog *catalog, const char *key);
 
 /* The parts of it, for who lists by himself: begin with an empty catalog, offer it every object in
  * order, then read the indexes. */

@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-#define TINY ((uint32_t)64 * 1024) /* of content: not worth a frame of its own */
+#define TINY (UINT32_C(1) << 16) /* of content: not worth a frame of its own */
 
 struct pack_chunk {
     struct pack_options options;

@@ -91,8 +91,8 @@ void frame_pack(struct zblock *zblock, int level, const void *bytes, size_t len,
 #define ZSTD_MAGIC 0xFD2FB528u
 #define DESCRIPTOR 0xA0
 #define SIZE_AT 5
-#define BLOCK_HEADER 3
-#define BLOCK_MAX ((uint32_t)128 * 1024)
+#define BLOCK_HEADER ((size_t)3)
+#define BLOCK_MAX (UINT32_C(1) << 17)
 #define BLOCK_LAST 1u
 #define BLOCK_RAW (0u << 1)
 #define BLOCK_RLE (1u << 1)
@@ -100,8 +100,8 @@ void frame_pack(struct zblock *zblock, int level, const void *bytes, size_t len,
 
 static void put_header(struct buf *out, size_t at, uint32_t header)
 {
-    for (int i = 0; i < BLOCK_HEADER; i++)
-        out->data[at + (size_t)i] = (char)(header >> (8 * i));
+    for (size_t i = 0; i < BLOCK_HEADER; i++)
+        out->data[at + i] = (char)(header >> (8 * i));
 }
 
 static uint32_t get_header(const struct buf *out, size_t at)

@@ -99,9 +99,9 @@ struct index_frame {
 struct index_rows {
     struct zblock zblock;
     struct buf keys, numbers;
-    struct index_row *rows; /* room for INDEX_MEMBERS_MAX */
-    struct buf frames;      /* of struct index_frame: those that its members lie in */
-    uint32_t block, count, frame_count;
+    struct index_row *rows;
+    struct buf frames; /* of struct index_frame: those that its members lie in */
+    uint32_t block, count, room, frame_count;
     bool has_keys, has_numbers;
 };
 /* Expand the keys: afterwards rows[].key and key_len are set, ascending. */

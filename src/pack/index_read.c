@@ -199,7 +199,7 @@ static int read_block(struct index_table *table, uint32_t i, struct view *view, 
                    &block->keys_crc, &block->keys_offset))
         return bad(err, "size of a block");
     const struct index_block *last = i != 0 ? block - 1 : NULL;
-    if (last != NULL &&
+    if (last != NULL && last->first != NULL &&
         compare_keys(last->first, last->first_len, block->first, block->first_len) >= 0)
         return bad(err, "order of blocks");
     return 0;
@@ -306,12 +306,15 @@ int index_scan_keys(struct index_rows *rows, const struct index_table *table, ui
 int index_read_keys(struct index_rows *rows, const struct index_table *table, uint32_t block,
                     const void *packed, struct err *err)
 {
-    if (rows->rows == NULL)
-        rows->rows = mem_alloc(INDEX_MEMBERS_MAX * sizeof *rows->rows);
+    const uint32_t count = table->blocks[block].count;
+    if (rows->room < count) {
+        rows->rows = mem_resize(rows->rows, count * sizeof *rows->rows);
+        rows->room = count;
+    }
     if (index_scan_keys(rows, table, block, packed, err) < 0)
         return -1;
     rows->block = block;
-    rows->count = table->blocks[block].count;
+    rows->count = count;
     if (split_keys(rows, table, err) < 0)
         return -1;
     rows->has_keys = true;
@@ -558,5 +561,6 @@ void index_rows_done(struct index_rows *rows)
     buf_done(&rows->numbers);
     buf_done(&rows->frames);
     mem_free(rows->rows);
+    rows->room = 0;
     rows->has_keys = rows->has_numbers = false;
 }

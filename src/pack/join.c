@@ -14,6 +14,9 @@
 #define DELTA_BYTES ((size_t)4 * 1024 * 1024)     /* of notes in a frame of a delta, about */
 #define DELTA_RAW_MAX ((size_t)256 * 1024 * 1024) /* one chunk's notes may be more */
 
+/* Of a stream; a reader takes a bit more. */
+#define STREAM_MAX ((uint64_t)INT64_MAX / 4)
+
 struct pack_join {
     struct pack_info info; /* its text is ours */
     bool keep_notes;
@@ -73,7 +76,7 @@ static int bad(struct err *err, const char *what)
 /* Grow by what the stream has, and look that it does not wrap. */
 static int advance(uint64_t *at, uint64_t by, struct err *err)
 {
-    if (by > INT64_MAX || *at > INT64_MAX - by)
+    if (by > STREAM_MAX || *at > STREAM_MAX - by)
         return bad(err, "sizes");
     *at += by;
     return 0;

@@ -159,7 +159,7 @@ static int open_whole(struct pack *pack, struct err *err)
     if (size < SEEK_FOOTER_BYTES + INDEX_FOOTER_BYTES)
         return not_ours(err);
     const size_t len = size < PACK_TAIL_BYTES ? (size_t)size : PACK_TAIL_BYTES;
-    struct index_footer footer;
+    struct index_footer footer = { 0 };
     if (source_read(&pack->source, size - len, len, &tail, err) < 0 ||
         locate(pack, &tail, size - len, &footer, err) < 0 || open_table(pack, &footer, err) < 0)
         return -1;

@@ -65,10 +65,8 @@ static void put_common(unsigned char *block, enum tar_type type, uint32_t mode, 
     put_octal(block + MODE_AT, 7, mode);
     put_octal(block + SIZE_AT, 11, size_bytes <= OCTAL_11 ? size_bytes : 0);
     block[TYPE_AT] = (unsigned char)type;
-    memcpy(block + MAGIC_AT,
-           "ustar\0"
-           "00",
-           8);
+    static const char magic[] = { 'u', 's', 't', 'a', 'r', '\0', '0', '0' };
+    memcpy(block + MAGIC_AT, magic, sizeof magic);
 }
 
 static void put_sum(unsigned char *block)
@@ -85,7 +83,7 @@ static void add_text(struct buf *out, const char *name, enum tar_type type, cons
                      size_t len)
 {
     unsigned char *block = add_block(out);
-    memcpy(block, name, strlen(name));
+    strncpy((char *)block, name, NAME_LEN);
     put_common(block, type, 0644, len);
     put_octal(block + UID_AT, 7, 0);
     put_octal(block + GID_AT, 7, 0);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define TAR_BLOCK 512u
-#define TAR_END_BYTES (2 * TAR_BLOCK) /* zeros at the end of a stream */
+#define TAR_END_BYTES ((size_t)1024) /* zeros at the end of a stream */
 
 /* Append the header of a member (not PACK_GONE): a multiple of TAR_BLOCK. Of a sparse file the map
  * is no part of the header but the beginning of its stored content: see tar_map(). */

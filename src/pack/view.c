@@ -221,33 +221,24 @@ static bool ends_with(const char *text, size_t len, const char *end)
     return len > end_len && memcmp(text + len - end_len, end, end_len) == 0;
 }
 
-static int find_path(struct pack_cursor *cursor, const char *path, size_t len, bool is_link,
-                     struct pack_member *member, struct err *err)
-{
-    const int got = pack_find(cursor, path, len, member, err);
-    if (got != 1)
-        return got;
-    const enum pack_kind kind = member->kind == PACK_GONE ? member->was : member->kind;
-    return is_link == (kind == PACK_LINK);
-}
-
-/* By the name in the tree: 1, 0, -1. */
+/* By the name in the tree, which is the member's key: 1, 0, -1. */
 static int find_in(const struct catalog_pack *pack, struct pack_cursor *cursor, const char *name,
                    struct pack_member *member, struct err *err)
 {
-    SCOPED(buf) struct buf path = { 0 };
+    SCOPED(buf) struct buf wanted = { 0 };
+    SCOPED(buf) struct buf found = { 0 };
     const size_t above = strlen(pack->above);
     if (strncmp(name, pack->above, above) != 0)
         return 0;
-    buf_add_text(&path, pack->skipped);
-    buf_add_text(&path, name + above);
-    size_t len = path.len;
-    if (len != 0 && path.data[len - 1] == '/')
-        len--;
-    const int got = find_path(cursor, path.data, len, false, member, err);
-    if (got != 0 || !ends_with(path.data, len, LINK_SUFFIX))
+    buf_add_text(&wanted, pack->skipped);
+    buf_add_text(&wanted, name + above);
+    int got = pack_seek(cursor, buf_text(&wanted), wanted.len, err);
+    if (got >= 0)
+        got = pack_next(cursor, member, err);
+    if (got != 1)
         return got;
-    return find_path(cursor, path.data, len - (sizeof LINK_SUFFIX - 1), true, member, err);
+    pack_member_key(member, &found);
+    return found.len == wanted.len && memcmp(found.data, wanted.data, wanted.len) == 0;
 }
 
 /* What the newest pack that knows it says. 1: *ret_pack, *ret_cursor (the caller's) and the member,
@@ -257,6 +248,8 @@ static int find_member(struct pack_view *view, const char *key, struct catalog_p
 {
     SCOPED(buf) struct buf name = { 0 };
     struct err odd = { 0 };
+    if (catalog_has_other(&view->catalog, key))
+        return 0;
     if (view->inner->driver->unmap_key(view->inner, key, &name, &odd) < 0)
         return 0;
     for (size_t i = 0; i < view->floor_count; i++) {
@@ -731,6 +724,11 @@ static const struct store_driver view_driver = {
     .get = view_get,
     .probe = view_probe,
 };
+
+bool view_is(const struct store *store)
+{
+    return store->driver == &view_driver;
+}
 
 int view_open(struct store **ret_view, struct store *inner, struct catalog *catalog, bool alone,
               struct err *err)

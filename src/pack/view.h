@@ -12,3 +12,5 @@
  * read (the first one). */
 CHECKED int view_open(struct store **ret_view, struct store *inner, struct catalog *catalog,
                       bool alone, struct err *err);
+/* Is this store a view? */
+bool view_is(const struct store *store);

@@ -78,6 +78,14 @@ void store_findings_add_err(struct store_findings *findings, const char *name,
                        err->text);
 }
 
+void store_bucket_key(uint32_t bucket, const char *name, struct buf *ret_key)
+{
+    buf_clear(ret_key);
+    if (bucket > 1 || (bucket == 1 && name[0] == '/'))
+        buf_printf(ret_key, "//%u/", bucket);
+    buf_add_text(ret_key, name);
+}
+
 static uint64_t larger(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;

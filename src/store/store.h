@@ -67,6 +67,12 @@ struct store_options {
     uint32_t stall_s;          /* a request that stands still this long is given up; 0 = 30 s */
     struct rate *request_rate; /* --tpslimit; outlives the store; NULL = none */
     struct store_access access;
+    /* --bucket-objects, at most so many in one bucket; the next go to further ones: store/spread.
+     */
+    uint64_t bucket_objects;
+    bool dry; /* nothing is made, whatever else is asked for */
+    /* One of the same driver and endpoint, whose connections are used too; may be closed before. */
+    struct store *share;
 };
 
 /* An object as head() and list() tell it. */
@@ -79,6 +85,7 @@ struct object {
     /* head(): the etag begins with the MD5, in hexadecimal, of the MD5s of all parts of this size;
      * 0: it says nothing of the content */
     uint64_t md5_part_bytes;
+    uint32_t bucket; /* of several that are numbered: which; 0 or 1 = the first */
 };
 void object_done(struct object *object);
 
@@ -129,6 +136,8 @@ struct store;
 struct store_list;    /* a listing in progress; owned by the caller, belongs to one thread */
 struct store_uploads; /* the same of unfinished uploads */
 struct store_upload;
+
+struct store_room; /* how full numbered buckets are; belongs to one thread */
 
 struct store_driver {
     const char *scheme; /* "file" */
@@ -211,6 +220,27 @@ struct store_driver {
     int (*uploads_next)(struct store_uploads *uploads, struct store_upload *upload,
                         struct err *err);
     void (*uploads_close)(struct store_uploads *uploads);
+
+    /* The buckets of the account that begin with `prefix`, sorted, each with a NUL behind it. NULL:
+     * the driver has no buckets, and cannot be spread over several. */
+    int (*list_buckets)(struct store *store, const char *prefix, struct buf *ret_names,
+                        struct err *err);
+
+    /* ---- only where keys are spread over several buckets (store/spread), else NULL ---- */
+
+    /* Where a key is, as a location of the bucket that holds it. False: no key that has a place. */
+    bool (*locate)(struct store *store, const char *key, struct buf *ret_location);
+    /* Which bucket a new object goes to. `counted`: what room_tell() wrote when the plan began,
+     * NULL: count now what is there. ERR_CORRUPT when it is not what room_tell() writes. */
+    int (*room_open)(struct store_room **ret_room, struct store *store, const struct buf *counted,
+                     struct err *err);
+    /* Lines of text; false: there is nothing to keep, since no bucket has a limit. */
+    bool (*room_tell)(const struct store_room *room, struct buf *ret_text);
+    /* *bucket 0: the first with room for a new object of this key. Else it was taken there before,
+     * and is only counted. ERR_LIMIT when this object cannot have a place; ERR_CONFIG when the
+     * bucket is missing and may not be made. */
+    int (*room_take)(struct store_room *room, const char *key, uint32_t *bucket, struct err *err);
+    void (*room_close)(struct store_room *room);
 };
 
 /* An unfinished large object, as uploads_next() tells it. */
@@ -223,6 +253,11 @@ struct store_upload {
     uint32_t parts;
 };
 void store_upload_done(struct store_upload *upload);
+
+/* The key for all calls of an object whose mapped name and bucket number are known: "//N/NAME" for
+ * N >= 2 and for a NAME that begins with '/', else the name. ret_key is filled over. */
+#define STORE_BUCKET_MAX 1000000u
+void store_bucket_key(uint32_t bucket, const char *name, struct buf *ret_key);
 
 /* Every store begins with this. */
 struct store {

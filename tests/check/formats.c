@@ -7,10 +7,14 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "base/stage.h"
+#include "job/buckets.h"
 #include "job/claim.h"
 #include "job/job.h"
 #include "job/journal.h"
 #include "job/outcome.h"
+#include "pack/index.h"
+#include "pack/join.h"
+#include "pack/tar.h"
 #include "store/s3/s3_facts.h"
 #include "store/store.h"
 
@@ -147,6 +151,22 @@ static void test_generation(void **state)
     assert_int_equal(generation_finish(&generation, &err), 0);
     scratch_read(&scratch, "finished", &text);
     expect_text("finished", text.data);
+}
+
+static void test_buckets(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    SCOPED(buf) struct buf example = { 0 };
+    SCOPED(buf) struct buf counted = { 0 };
+    SCOPED(buf) struct buf again = { 0 };
+    read_example("buckets", &example);
+    scratch_write(&scratch, "buckets", example.data, example.len);
+    assert_int_equal(buckets_read(scratch.fd, &counted, &err), 0);
+    assert_int_equal(unlinkat(scratch.fd, "buckets", 0), 0);
+    assert_int_equal(buckets_write(scratch.fd, &counted, &err), 0);
+    scratch_read(&scratch, "buckets", &again);
+    assert_string_equal(again.data, example.data);
 }
 
 static void test_segment(void **state)
@@ -404,6 +424,87 @@ static void test_facts(void **state)
     assert_memory_equal(again.seen, facts.seen, sizeof facts.seen);
 }
 
+/* ---- packs ---- */
+
+static void add_members(struct pack_chunk *chunk)
+{
+    struct pack_member dir = {
+        .path = "a", .path_len = 1, .kind = PACK_DIR, .mode = 0755, .uid = 1000, .gid = 1000
+    };
+    struct pack_member file = { .path = "a/b",
+                                .path_len = 3,
+                                .kind = PACK_FILE,
+                                .racy = true,
+                                .mode = 0644,
+                                .uid = 1000,
+                                .gid = 1000,
+                                .mtime_ns = INT64_C(1500000000000000001),
+                                .size_bytes = 5,
+                                .crc64 = UINT64_C(0x0123456789abcdef) };
+    struct pack_member link = { .path = "a/c",
+                                .path_len = 3,
+                                .kind = PACK_LINK,
+                                .mode = 0777,
+                                .uid = 1000,
+                                .gid = 1000,
+                                .target = "b",
+                                .target_len = 1 };
+    struct pack_member gone = { .path = "a/d", .path_len = 3, .kind = PACK_GONE, .was = PACK_FILE };
+    pack_chunk_add(chunk, &dir, NULL, 0);
+    pack_chunk_add(chunk, &file, "12345", 5);
+    pack_chunk_add(chunk, &link, NULL, 0);
+    pack_chunk_add(chunk, &gone, NULL, 0);
+}
+
+static void expect_block(const struct buf *index)
+{
+    struct index_footer footer;
+    struct index_table table;
+    struct err err = { 0 };
+    SCOPED(index_rows) struct index_rows rows = { 0 };
+    const size_t at = index->len - INDEX_FOOTER_BYTES;
+    assert_int_equal(index_read_footer(index->data + at, &footer, &err), 0);
+    assert_int_equal(index_read_table(&table, &footer, index->data + footer.table_offset, &err), 0);
+    expect_hex("pack table", table.raw.data, table.raw.len);
+    assert_int_equal(table.footer.block_count, 1);
+    const struct index_block *block = &table.blocks[0];
+    assert_int_equal(index_read_keys(&rows, &table, 0, index->data + block->keys_offset, &err), 0);
+    assert_int_equal(index_read_numbers(&rows, &table, index->data + block->numbers_offset, &err),
+                     0);
+    expect_hex("pack keys", rows.keys.data, rows.keys.len);
+    expect_hex("pack numbers", rows.numbers.data, rows.numbers.len);
+    expect_hex("pack footer", index->data + at, INDEX_FOOTER_BYTES);
+    index_table_done(&table);
+}
+
+static void test_pack(void **state)
+{
+    (void)state;
+    /* Plain, so that no bytes depend on the version of libzstd but those that an index holds. */
+    const struct pack_options options = { .level = 0 };
+    const struct pack_info info = { .name = "p.tar",
+                                    .job_id = "0123456789abcdef",
+                                    .maker = "0.1.0",
+                                    .generation = 1,
+                                    .created_ns = INT64_C(1500000000000000000) };
+    struct pack_chunk *chunk = pack_chunk_new(&options);
+    struct pack_join *join = pack_join_new(&info, false);
+    struct err err = { 0 };
+    SCOPED(buf) struct buf tail = { 0 };
+    SCOPED(buf) struct buf index = { 0 };
+    add_members(chunk);
+    pack_chunk_seal(chunk);
+    const struct buf *notes = pack_chunk_notes(chunk);
+    expect_hex("pack notes", notes->data, notes->len);
+    assert_int_equal(pack_join_add(join, chunk, &err), 0);
+    assert_int_equal(pack_join_tail(join, &tail, &err), 0);
+    assert_int_equal(tail.len, TAR_END_BYTES);
+    assert_int_equal(pack_join_sidecar(join, "e1", &index, &err), 0);
+    expect_block(&index);
+    pack_chunk_free(chunk);
+    pack_join_free(join);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -412,11 +513,18 @@ int main(int argc, char **argv)
     }
     doc_path = argv[1];
     const struct CMUnitTest tests[] = {
-        CASE(test_job_file),        CASE(test_generation),
-        CASE(test_segment),         CASE(test_results),
-        CASE(test_journal),         CASE(test_claim),
-        CASE(test_outcome),         CASE(test_extended_attributes),
-        CASE(test_temporary_names), CASE(test_facts),
+        CASE(test_job_file),
+        CASE(test_generation),
+        CASE(test_segment),
+        CASE(test_results),
+        CASE(test_journal),
+        CASE(test_claim),
+        CASE(test_outcome),
+        CASE(test_extended_attributes),
+        CASE(test_temporary_names),
+        CASE(test_facts),
+        CASE(test_pack),
+        CASE(test_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,21 @@ static void read_page(const char *bytes, size_t size)
     }
 }
 
+/* What was there before stays, whatever comes. */
+static void read_buckets(const char *bytes, size_t size)
+{
+    struct err err = { 0 };
+    SCOPED(buf) struct buf names = { 0 };
+    SCOPED(buf) struct buf next = { 0 };
+    buf_add(&names, "first", 6);
+    if (s3_xml_buckets(bytes, size, &names, &next, &err) < 0)
+        require(err.kind == ERR_SERVER);
+    require(names.len >= 6 && memcmp(names.data, "first", 6) == 0);
+    for (size_t at = 0; at < names.len; at += strlen(names.data + at) + 1)
+        require(names.data[at] != '\0');
+    require(names.data[names.len - 1] == '\0' && next.len <= S3_XML_TEXT_MAX);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > 1 << 16)
@@ -45,5 +60,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (s3_xml_refusals(bytes, size, &refusals, &err) < 0)
         require(err.kind == ERR_SERVER);
     require(refusals.count <= S3_PAGE_MAX);
+    read_buckets(bytes, size);
     return 0;
 }

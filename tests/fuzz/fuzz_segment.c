@@ -64,6 +64,7 @@ static void check_entry(const struct segment *segment, const struct plan_entry *
     require(strlen(entry->name) == entry->name_len && entry->name_len <= STORE_KEY_MAX);
     require(entry->kind <= ENTRY_UNREADABLE && entry->reason < REASON_COUNT);
     require(entry->action > 0 && entry->action < PLAN_ACTION_COUNT);
+    require(entry->bucket != 1 && entry->bucket <= STORE_BUCKET_MAX);
     require(strlen(entry->etag) < STORE_ETAG_MAX && strlen(entry->record.etag) < STORE_ETAG_MAX);
     struct err why;
     plan_entry_explain(entry, &why);
@@ -74,9 +75,10 @@ static bool same_entry(const struct plan_entry *a, const struct plan_entry *b)
     return a->name_len == b->name_len && memcmp(a->name, b->name, a->name_len) == 0 &&
            a->kind == b->kind && a->action == b->action && a->reason == b->reason &&
            a->sys == b->sys && a->empty == b->empty && a->mode == b->mode && a->uid == b->uid &&
-           a->gid == b->gid && a->size_bytes == b->size_bytes && a->mtime_ns == b->mtime_ns &&
-           strcmp(a->etag, b->etag) == 0 && a->record.known == b->record.known &&
-           a->record.crc64 == b->record.crc64 && strcmp(a->record.etag, b->record.etag) == 0;
+           a->gid == b->gid && a->bucket == b->bucket && a->size_bytes == b->size_bytes &&
+           a->mtime_ns == b->mtime_ns && strcmp(a->etag, b->etag) == 0 &&
+           a->record.known == b->record.known && a->record.crc64 == b->record.crc64 &&
+           strcmp(a->record.etag, b->record.etag) == 0;
 }
 
 /* What could be read can be written and is read the same. */

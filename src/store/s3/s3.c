@@ -50,6 +50,14 @@ static char *copy_of(const char *text)
     return text != NULL ? mem_string(text) : NULL;
 }
 
+/* Its connections, and what it knows of the server's clock. */
+static void share(struct s3_store *store, struct s3_store *with)
+{
+    store->http = http_share(with->http);
+    atomic_store(&store->skew_s, atomic_load(&with->skew_s));
+    atomic_store(&store->ahead_s, atomic_load(&with->ahead_s));
+}
+
 static int fill(struct s3_store *store, struct s3_config *config, const char *path,
                 const struct store_options *options, struct err *err)
 {
@@ -61,7 +69,9 @@ static int fill(struct s3_store *store, struct s3_config *config, const char *pa
     const struct http_options http = { .ca_file = config->ca_file,
                                        .stop = store->stop,
                                        .stall_ms = options->stall_s * 1000 };
-    if (http_open(&store->http, &http, err) < 0)
+    if (options->share != NULL)
+        share(store, s3_store_of(options->share));
+    else if (http_open(&store->http, &http, err) < 0)
         return -1;
     snprintf(store->region, sizeof store->region, "%s",
              config->region != NULL ? config->region : "");
@@ -115,7 +125,7 @@ static int s3_open(struct store **ret_store, const char *path, const struct stor
     lock_init(&store->lock);
     int result = fill(store, &config, path, given, err);
     s3_config_done(&config);
-    if (result == 0 && given->make_bucket)
+    if (result == 0 && given->make_bucket && !given->dry)
         result = make_bucket(store, err);
     if (result < 0) {
         s3_close(&store->base);
@@ -198,4 +208,5 @@ const struct store_driver s3_driver = {
     .uploads_open = s3_uploads_open,
     .uploads_next = s3_uploads_next,
     .uploads_close = s3_uploads_close,
+    .list_buckets = s3_list_buckets,
 };

@@ -82,7 +82,8 @@ struct s3_call {
                                    * CRC that this has when the body was read. NULL: signed */
     struct sink *sink;
     uint64_t reply_limit_bytes;
-    bool is_upload; /* NoSuchKey is the gateway's word for a body that was cut: ERR_NET */
+    bool of_account; /* no bucket at all: key is NULL */
+    bool is_upload;  /* NoSuchKey is the gateway's word for a body that was cut: ERR_NET */
 };
 /* Sign and send; what the answer teaches (region, clock, new credentials) is learnt and the request
  * sent again. 0 for an answer of 2xx only; else err has the kind that its code stands for, and
@@ -239,6 +240,7 @@ int s3_list_open(struct store_list **ret_list, struct store *base, const char *p
                  const char *start_after, bool delimited, struct err *err);
 int s3_list_next(struct store_list *list, struct object *object, struct err *err);
 void s3_list_close(struct store_list *list);
+int s3_list_buckets(struct store *base, const char *prefix, struct buf *ret_names, struct err *err);
 void s3_lost_done(struct s3_store *store);
 int s3_begin(struct store *base, const struct store_put *put, uint64_t size_bytes,
              char ret_token[STORE_TOKEN_MAX], struct err *err);

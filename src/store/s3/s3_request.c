@@ -100,6 +100,19 @@ static void gather_headers(const struct s3_call *call, const char *payload, stru
     qsort(out->headers, out->header_count, sizeof *out->headers, compare_headers);
 }
 
+/* The same server without a bucket, for what is asked of the account; the strings are the store's.
+ */
+static struct s3_place place_of(const struct s3_store *store, const struct s3_call *call)
+{
+    static char none[] = "";
+    struct s3_place place = store->place;
+    if (call->of_account) {
+        place.bucket = none;
+        place.in_host = false;
+    }
+    return place;
+}
+
 static void sign_locked(struct s3_store *store, const struct s3_call *call, const char *payload,
                         struct outgoing *out)
 {
@@ -123,7 +136,8 @@ static void sign_locked(struct s3_store *store, const struct s3_call *call, cons
         sigv4_key_make(&store->key, &scope, day);
     if (credentials->session_token != NULL)
         buf_add_text(&out->token, credentials->session_token);
-    s3_place_host(&store->place, store->region, &out->host);
+    const struct s3_place place = place_of(store, call);
+    s3_place_host(&place, store->region, &out->host);
     gather_headers(call, payload, out);
     const struct sigv4_request request = { .method = call->method,
                                            .path = out->path.data,
@@ -156,7 +170,8 @@ static const char *payload_of(const struct s3_call *call)
 
 static void make_outgoing(struct s3_store *store, const struct s3_call *call, struct outgoing *out)
 {
-    s3_place_path(&store->place, call->key, &out->path);
+    const struct s3_place place = place_of(store, call);
+    s3_place_path(&place, call->key, &out->path);
     {
         SCOPED_LOCK(&store->lock);
         sign_locked(store, call, payload_of(call), out);

@@ -389,6 +389,61 @@ void s3_page_done(struct s3_page *page)
     *page = (struct s3_page){ 0 };
 }
 
+/* ---- buckets ---- */
+
+struct buckets_reader {
+    struct buf *names, *next;
+    size_t before; /* bytes of names that were there */
+    bool is_list;  /* by the name of the root */
+    bool in_bucket;
+};
+
+static void buckets_start(void *arg, int depth, const char *name, const struct buf *text)
+{
+    struct buckets_reader *reader = arg;
+    (void)text;
+    if (depth == 1)
+        reader->is_list = strcmp(name, "ListAllMyBucketsResult") == 0;
+    else if (depth == 3)
+        reader->in_bucket = strcmp(name, "Bucket") == 0;
+}
+
+static void buckets_value(void *arg, int depth, const char *name, const struct buf *text)
+{
+    struct buckets_reader *reader = arg;
+    if (depth == 4 && reader->in_bucket && strcmp(name, "Name") == 0 && text->len != 0) {
+        buf_add(reader->names, text->data, text->len);
+        buf_add_char(reader->names, '\0');
+    } else if (depth == 2 && strcmp(name, "ContinuationToken") == 0) {
+        buf_clear(reader->next);
+        buf_add(reader->next, buf_text(text), text->len);
+    }
+}
+
+static void buckets_reset(void *arg)
+{
+    struct buckets_reader *reader = arg;
+    if (reader->names->len != reader->before)
+        buf_cut(reader->names, reader->before);
+    buf_clear(reader->next);
+    reader->is_list = reader->in_bucket = false;
+}
+
+int s3_xml_buckets(const char *bytes, size_t len, struct buf *names, struct buf *ret_next,
+                   struct err *err)
+{
+    struct buckets_reader reader = { .names = names, .next = ret_next, .before = names->len };
+    bool mended = false;
+    buckets_reset(&reader);
+    if (read_xml(bytes, len, buckets_start, buckets_value, buckets_reset, &reader, &mended, err) <
+        0)
+        return -1;
+    /* A name that was mended is not the name of anything. */
+    if (!reader.is_list || mended)
+        return err_set(err, ERR_SERVER, "the answer is no list of buckets");
+    return 0;
+}
+
 /* ---- deletions ---- */
 
 static void refusal_start(void *arg, int depth, const char *name, const struct buf *text)

@@ -61,6 +61,11 @@ static inline const char *s3_page_text(const struct s3_page *page, size_t at)
     return page->text.data + at;
 }
 
+/* A page of ListBuckets: names are added, each with a NUL behind it; ret_next is the token of the
+ * next page, "" when this is the last. */
+CHECKED int s3_xml_buckets(const char *bytes, size_t len, struct buf *names, struct buf *ret_next,
+                           struct err *err);
+
 /* What DeleteObjects refused. */
 struct s3_refused {
     char *key, *code, *message;

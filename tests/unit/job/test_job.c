@@ -49,6 +49,8 @@ static struct job_spec odd_spec(void)
                               .list_crc = "ae8b14860a799888",
                               .files_from_nul = true,
                               .checksum = true,
+                              .bucket_objects = UINT64_C(5000000000),
+                              .make_bucket = true,
                               .overwrite = true,
                               .links = LINKS_SKIP,
                               .digests = DIGEST_SHA256 | DIGEST_MD5,
@@ -72,7 +74,7 @@ static void expect_same_spec(const struct job_spec *got, const struct job_spec *
     for (size_t i = 0; i < want->source_count; i++)
         assert_string_equal(got->sources[i], want->sources[i]);
     assert_string_equal(got->dest, want->dest);
-    assert_true(job_spec_same_fallback(got, want));
+    assert_true(job_spec_same_late(got, want));
     assert_int_equal(got->one_name == NULL, want->one_name == NULL);
     if (want->one_name != NULL)
         assert_string_equal(got->one_name, want->one_name);
@@ -90,6 +92,8 @@ static void expect_same_spec(const struct job_spec *got, const struct job_spec *
     assert_int_equal(got->batch_min_bytes, want->batch_min_bytes);
     assert_int_equal(got->batch_max_bytes, want->batch_max_bytes);
     assert_int_equal(got->batch_objects, want->batch_objects);
+    assert_int_equal(got->bucket_objects, want->bucket_objects);
+    assert_int_equal(got->make_bucket, want->make_bucket);
     assert_int_equal(got->meta_count, want->meta_count);
     for (size_t i = 0; i < want->meta_count; i++) {
         assert_string_equal(got->meta[i].name, want->meta[i].name);

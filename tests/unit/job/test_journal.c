@@ -256,7 +256,7 @@ static void test_payloads_that_nobody_writes_are_refused(void **state)
     assert_int_equal(PARSE(""), -1);
     assert_int_equal(PARSE("\0\1\1"), -1);
     assert_int_equal(PARSE("\5\0\1"), -1);                   /* segments count from 1 */
-    assert_int_equal(PARSE("\5\1\x81\x80\4"), -1);           /* no such ordinal */
+    assert_int_equal(PARSE("\5\1\x81\x80\x80\10"), -1);      /* no such ordinal */
     assert_int_equal(PARSE("\5\xff\xff\xff\xff\x1f\1"), -1); /* beyond 32 bits */
     assert_int_equal(PARSE("\5\1"), -1);
     assert_int_equal(PARSE("\6\1\1\1"), 0);

@@ -90,6 +90,8 @@ static void random_entry(uint64_t *random, struct buf *name, size_t name_max,
         random_text(random, entry->etag, sizeof entry->etag);
     if (random_below(random, 3) == 0)
         random_record(random, &entry->record);
+    if (random_below(random, 4) == 0)
+        entry->bucket = 2 + (uint32_t)random_below(random, STORE_BUCKET_MAX - 1);
 }
 
 static void expect_same_record(const struct record *got, const struct record *want)
@@ -116,6 +118,7 @@ static void expect_same(const struct plan_entry *got, const struct plan_entry *w
     assert_int_equal(got->reason, want->reason);
     assert_int_equal(got->sys, want->sys);
     assert_int_equal(got->empty, want->empty);
+    assert_int_equal(got->bucket, want->bucket);
     assert_int_equal(got->mode, want->mode);
     assert_int_equal(got->uid, want->uid);
     assert_int_equal(got->gid, want->gid);

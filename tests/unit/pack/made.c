@@ -201,7 +201,8 @@ void made_random(struct made *made, uint64_t seed, size_t count, uint32_t frame_
 
 void made_add_file(struct made *made, const char *path, const void *bytes, size_t len)
 {
-    made->members = mem_resize(made->members, (made->count + 1) * sizeof *made->members);
+    if ((made->count & (made->count - 1)) == 0) /* doubled at each power of two */
+        made->members = mem_resize(made->members, (2 * made->count + 1) * sizeof *made->members);
     struct made_member *last = &made->members[made->count++];
     *last = (struct made_member){ .member = { .kind = PACK_FILE, .mode = 0644 } };
     buf_add_text(&last->path, path);

@@ -24,7 +24,7 @@ struct made {
 };
 /* names of all bytes, all kinds, sizes around blocks and frames of frame_bytes. */
 void made_random(struct made *made, uint64_t seed, size_t count, uint32_t frame_bytes);
-/* One more file, named so that it comes behind all others. */
+/* One more file, behind all others, where there are no random members. */
 void made_add_file(struct made *made, const char *path, const void *bytes, size_t len);
 void made_done(struct made *made);
 

@@ -48,6 +48,39 @@ static void test_value_is_the_child_of_the_root(void **state)
     assert_int_equal(err.kind, ERR_SERVER);
 }
 
+static void test_buckets_of_the_account(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "<ListAllMyBucketsResult xmlns=\"x\"><Owner><ID>me</ID><Name>no</Name></Owner><Buckets>"
+        "<Bucket><Name>run</Name><CreationDate>2026-11-21T09:30:05.123Z</CreationDate></Bucket>"
+        "<Bucket><Name/><Other><Name>no</Name></Other></Bucket>"
+        "<Bucket><Name>a.b-2</Name></Bucket><Marker><Name>no</Name></Marker></Buckets>"
+        "<ContinuationToken>t+/=</ContinuationToken></ListAllMyBucketsResult>";
+    static const char last[] = "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>";
+    static const char *const others[] = { "", "<Error><Code>AccessDenied</Code></Error>",
+                                          "<ListBucketResult></ListBucketResult>",
+                                          "<ListAllMyBucketsResult><Buckets><Bucket><Name>c",
+                                          "<ListAllMyBucketsResult><Buckets><Bucket><Name>c\x01"
+                                          "</Name></Bucket></Buckets></ListAllMyBucketsResult>" };
+    struct err err = { 0 };
+    SCOPED(buf) struct buf names = { 0 };
+    SCOPED(buf) struct buf next = { 0 };
+    assert_int_equal(s3_xml_buckets(text, sizeof text - 1, &names, &next, &err), 0);
+    assert_int_equal(names.len, 10);
+    assert_memory_equal(names.data, "run\0a.b-2", 10);
+    assert_string_equal(next.data, "t+/=");
+    /* Pages are added, and the last one has no token. */
+    assert_int_equal(s3_xml_buckets(last, sizeof last - 1, &names, &next, &err), 0);
+    assert_int_equal(names.len, 10);
+    assert_int_equal(next.len, 0);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        err_clear(&err);
+        assert_int_equal(s3_xml_buckets(others[i], strlen(others[i]), &names, &next, &err), -1);
+        assert_int_equal(err.kind, ERR_SERVER);
+    }
+}
+
 static void test_listing(void **state)
 {
     (void)state;
@@ -199,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_is_told_apart_from_other_answers),
         cmocka_unit_test(test_value_is_the_child_of_the_root),
+        cmocka_unit_test(test_buckets_of_the_account),
         cmocka_unit_test(test_listing),
         cmocka_unit_test(test_control_characters_that_xml_forbids_are_mended),
         cmocka_unit_test(test_parts_and_uploads),
