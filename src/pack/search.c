@@ -265,13 +265,24 @@ static enum query_kind kind_of(const struct pack_member *member)
     }
 }
 
+/* What is gone may say that a link was a file: it is the word on both. */
+static bool takes_name(struct scanner *scanner, const struct pack_member *member,
+                       enum query_kind kind)
+{
+    const struct buf *name = &scanner->name;
+    const size_t len = path_len_of(name->data, name->len, kind);
+    if (matcher_takes(scanner->matcher, name->data, len))
+        return true;
+    const size_t link_len = path_len_of(name->data, name->len, QUERY_LINK);
+    return member->kind == PACK_GONE && link_len != len &&
+           matcher_takes(scanner->matcher, name->data, link_len);
+}
+
 static void take_member(struct scanner *scanner, const struct catalog_pack *pack,
                         const struct pack_member *member)
 {
     const enum query_kind kind = kind_of(member);
-    if (!catalog_name(pack, member, &scanner->name) ||
-        !matcher_takes(scanner->matcher, scanner->name.data,
-                       path_len_of(scanner->name.data, scanner->name.len, kind)))
+    if (!catalog_name(pack, member, &scanner->name) || !takes_name(scanner, member, kind))
         return;
     struct found *found = finds_add(&scanner->finds);
     found->by = FOUND_MEMBER;

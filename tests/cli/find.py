@@ -126,8 +126,9 @@ def questions(dice, paths):
     yield ["--type", "file,link", "a"], lambda path, *_: b"a" in small(path)
 
 
-def compare(it, dice, ever, *where):
-    expected = {**ever, **own_objects(it / "store")}
+def compare(it, dice, *where):
+    """Objects of their own stay when their files are deleted; what is in packs is said to be gone."""
+    expected = {**tree_entries(it / "src"), **own_objects(it / "store")}
     for args, fits in questions(dice, expected):
         wanted = sorted(path for path, entry in expected.items() if fits(path, *entry))
         got = [row for row in rows(it, *args, *where) if row["kind"] not in ("dir", "pack")]
@@ -147,12 +148,10 @@ def what_is_found_is_what_a_walk_finds(it):
         age_some(it, dice)
         how = dice.choice([["--pack=0"], ["--pack=1"], ["--pack=2"], ["--pack", "--pack-below", "1000", "--pack-size", "64K"],
                            ["--pack=1", "--no-compress"], []])
-        ever = {}  # put removes nothing: what is deleted stays in its pack
         for _ in range(3):
             it.lade("put", "--quiet", *how, "src", "file:store")
-            ever.update(tree_entries(it / "src"))
-            compare(it, dice, ever, "file:store")
-            compare(it, dice, ever, "--offline", "file:store")
+            compare(it, dice, "file:store")
+            compare(it, dice, "--offline", "file:store")
             if not how:
                 break
             change(it, dice)
@@ -180,15 +179,18 @@ def names_of_all_bytes(it):
 
 @case
 def old_versions_are_shown_by_all(it):
-    make_tree(it / "src", {"d/changed": b"one", "d/same": b"x"})
+    make_tree(it / "src", {"d/changed": b"one", "d/gone": b"x", "d/same": b"x"})
     set_age(it / "src")
     it.lade("put", "--quiet", "--pack=0", "src", "file:store")
     first = pathlib.Path(it / "store/src.tar.zst")
     write(it / "src/d/changed", b"three")
+    os.unlink(it / "src/d/gone")
     it.lade("put", "--quiet", "--pack=0", "src", "file:store")
     equal([row["size"] for row in rows(it, "changed")], [5])
     check(not os.fsencode(first.name + "!") in found(it, "changed")[0], "the old pack")
+    equal(found(it, "gone", status=1), [])
     equal(sorted(row["size"] for row in rows(it, "--all", "changed")), [3, 5])
+    equal(len(found(it, "--all", "gone")), 1)
     # An object of its own comes before all.
     make_tree(it / "store", {"d/same": b"own"})
     equal([row["size"] for row in rows(it, "/d/same")], [3])
@@ -271,6 +273,27 @@ def only_new_packs_are_read(it):
     equal(len(found(it, "/*/f", "file:store")), 3)
     equal([row["kind"] for row in rows(it, "d1.tar.zst", "file:store")], ["file"])
     equal([row["kind"] for row in rows(it, "d2.tar.zst", "file:store")], ["pack"])
+
+
+@case
+def what_is_found_can_be_read(it):
+    """cat and get take a location as find writes it."""
+    dice = random_of("find cat", 1)
+    content = {name: dice.randbytes(dice.randrange(1, 3000)) for name in
+               ("d/plain", "d/with space", "d/new\nline", "d/odd!", "d!/x", "e/f.tar", "e/d/deep.txt", b"d/\xff\xfe")}
+    make_tree(it / "src", content)
+    for how in (["--pack=0"], ["--pack=1"], ["--pack=0", "--no-compress"], []):
+        shutil.rmtree(it / "store", ignore_errors=True)
+        shutil.rmtree(it / "state", ignore_errors=True)
+        it.lade("put", "--quiet", *how, "src", "file:store")
+        got = {path_of(row): os.fsencode(row["location"]) for row in rows(it, "--type=file", "", "file:store")}
+        equal(sorted(got), sorted(map(os.fsencode, content)))
+        for name, data in content.items():
+            process = it.start("cat", got[os.fsencode(name)])
+            out, err = process.communicate(timeout=60)
+            equal((process.returncode, out), (0, data), f"{got[os.fsencode(name)]} {err}")
+        it.lade("get", "--quiet", got[b"e/d/deep.txt"], f"out{len(how)}{how[-1:]}")
+        equal([read(path) for path in (it / f"out{len(how)}{how[-1:]}").rglob("deep.txt")], [content["e/d/deep.txt"]])
 
 
 @case

@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-/* A pack of empty files in memory: names with '-' in front are gone, with '/' behind directories.
+/* A pack of empty files in memory: names with '-' in front are gone, with '@' links, with '/'
+ * behind directories.
  */
 struct little {
     struct buf object;
@@ -37,6 +38,12 @@ static struct pack_member member_of(const char *name)
         member.path++;
         member.kind = PACK_GONE;
         member.was = PACK_FILE;
+    }
+    if (name[0] == '@') {
+        member.path++;
+        member.kind = PACK_LINK;
+        member.target = "x";
+        member.target_len = 1;
     }
     member.path_len = (uint32_t)strlen(member.path);
     if (member.path[member.path_len - 1] == '/') {
@@ -139,6 +146,15 @@ static void test_the_newest_word_counts(void **state)
            "a.tar.zst!/d/\na.tar.zst!/d/own\na.tar.zst!/d/same\nb.tar.zst!/d/name\n");
 }
 
+static void test_a_link_that_is_gone_may_be_called_a_file(void **state)
+{
+    (void)state;
+    ADD_PACK("a.tar.zst", 1, "@d/l.fits", "d/m.fits");
+    ADD_PACK("b.tar.zst", 2, "-d/l.fits.rclonelink");
+    expect("*.fits", false, no_objects, "a.tar.zst!/d/m.fits\n");
+    expect("*.fits", true, no_objects, "a.tar.zst!/d/l.fits\na.tar.zst!/d/m.fits\n");
+}
+
 static void test_names_stand_where_the_pack_lies(void **state)
 {
     (void)state;
@@ -177,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_the_newest_word_counts, end),
+        cmocka_unit_test_teardown(test_a_link_that_is_gone_may_be_called_a_file, end),
         cmocka_unit_test_teardown(test_names_stand_where_the_pack_lies, end),
         cmocka_unit_test_teardown(test_packs_and_lists_are_told_apart, end),
         cmocka_unit_test_teardown(test_the_order_is_that_of_locations, end),
