@@ -329,6 +329,15 @@ static void search_again(struct finding *finding)
     finding->search = search_new(finding->options->query, finding->options->all);
 }
 
+/* The store says that there is no such place. A directory may be on a disk that is not mounted now.
+ */
+static bool is_gone(const struct finding *finding, const struct err *why)
+{
+    const bool absent =
+        why->kind == ERR_ABSENT || (why->kind == ERR_CONFIG && why->http == 404); /* a bucket */
+    return absent && strcmp(finding->scheme, "file") != 0;
+}
+
 /* Ask the store; what is wrong with it is a warning, and then the cache has the word. */
 static int list(struct finding *finding, struct err *err)
 {
@@ -340,13 +349,13 @@ static int list(struct finding *finding, struct err *err)
         *err = why;
         return -1;
     }
+    finding->counts->gone = is_gone(finding, &why);
+    if (finding->counts->gone)
+        why.hint[0] = '\0'; /* to make it would not help to find anything */
     if (why.kind != ERR_NONE)
         warn(finding, &why);
-    /* A directory may be on a disk that is not mounted now. */
-    if (why.kind == ERR_ABSENT && strcmp(finding->scheme, "file") != 0) {
-        finding->counts->gone = true;
+    if (finding->counts->gone)
         return 0;
-    }
     if (finding->store != NULL)
         finding->store->driver->close(finding->store);
     finding->store = NULL;
