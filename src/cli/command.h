@@ -34,6 +34,7 @@ extern const struct command cmd_cat;
 extern const struct command cmd_check;
 extern const struct command cmd_crawl;
 extern const struct command cmd_doctor;
+extern const struct command cmd_find;
 extern const struct command cmd_get;
 extern const struct command cmd_help;
 extern const struct command cmd_jobs;

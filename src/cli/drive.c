@@ -11,6 +11,7 @@
 #include "cli/foresee.h"
 #include "job/filter.h"
 #include "job/outcome.h"
+#include "job/places.h"
 #include "job/plan.h"
 #include "job/run.h"
 #include "job/status.h"
@@ -232,6 +233,19 @@ static struct run_options options_of(const struct settings *settings, const stru
     };
 }
 
+/* For `lade find`: where data lies. */
+static void note_places(const struct job_spec *spec)
+{
+    const bool put = spec->direction == JOB_PUT;
+    const size_t count = put ? 1 : spec->source_count;
+    for (size_t i = 0; i < count; i++) {
+        struct place place;
+        place_of(&place, put ? spec->dest : spec->sources[i], &spec->access);
+        places_note(&place, false);
+        place_done(&place);
+    }
+}
+
 static int drive_here(const struct settings *settings, struct job *job, const struct job_spec *spec,
                       enum drive_what what, struct err *err)
 {
@@ -243,6 +257,7 @@ static int drive_here(const struct settings *settings, struct job *job, const st
         return -1;
     }
     detach_begun(&background);
+    note_places(&job->spec);
     drive.display = display_start(settings, job, run_remark(drive.run), what == DRIVE_PLAN,
                                   background.is_child);
     int status = watch(&drive, err);

@@ -2,6 +2,7 @@
 
 #include "base/ban.h"
 #include "base/digest.h"
+#include "pack/query.h"
 
 #include <assert.h>
 
@@ -11,12 +12,15 @@
 static_assert(sizeof(enum setting_links) == sizeof(int), "choices are ints");
 static_assert(sizeof(enum setting_crawl_links) == sizeof(int), "choices are ints");
 static_assert(sizeof(enum setting_format) == sizeof(int), "choices are ints");
+static_assert(QUERY_FILE == 0 && QUERY_DIR == 1 && QUERY_LINK == 2 && QUERY_PACK == 3,
+              "bits of --type");
 static_assert(DIGEST_CRC64NVME == 1 && DIGEST_SHA256 == 2 && DIGEST_MD5 == 4, "bits of --digest");
 
 static const char *const links_choices[] = { "keep", "follow", "skip", NULL };
 static const char *const crawl_links_choices[] = { "auto", "keep", "follow", "skip", NULL };
 static const char *const format_choices[] = { "desi", "jsonl", "csv", "ncdu", NULL };
 static const char *const digest_choices[] = { "crc64nvme", "sha256", "md5", NULL };
+static const char *const type_choices[] = { "file", "dir", "link", "pack", NULL };
 static const char *const shell_choices[] = { "bash", "zsh", "fish", NULL };
 
 const struct opt rows_file[] = {
@@ -925,6 +929,75 @@ const struct opt rows_long[] = {
       .help = "show size, date and key in columns",
       .doc = "Write one line for each key with its size in bytes, its date in local time, and the "
              "key. The columns keep their widths over the whole listing." },
+    { 0 },
+};
+
+const struct opt rows_find[] = {
+    { .name = "regex",
+      .letter = 'E',
+      .type = OPT_FLAG,
+      .offset = FIELD(regex),
+      .no_env = true,
+      .group = OPT_GROUP_NAMES,
+      .help = "the pattern is a regular expression",
+      .doc =
+          "Take the pattern for one POSIX extended regular expression, as grep -E does, and look "
+          "for it anywhere in the path. It tells small letters from capital ones, and works on "
+          "bytes." },
+    { .name = "size",
+      .type = OPT_STRING,
+      .offset = FIELD(size),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "RANGE",
+      .help = "only sizes in this range: +10M, -10K, 10K..1M",
+      .doc = "Only what has a size in this range: +10M is more than that, -10K less, 10K..1M from "
+             "the one to the other, both included, and 10K exactly that. Directories have no "
+             "size." },
+    { .name = "newer",
+      .type = OPT_STRING,
+      .offset = FIELD(newer),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "WHEN",
+      .help = "only what was modified since: 7d, 2026-11-22",
+      .doc = "Only what was modified after a moment: so long ago (30m, 12h, 7d, 2w), at the "
+             "beginning of a day (2026-11-22), or at a time ('2026-11-22 07:30', or 07:30, which "
+             "is the last one). Of an object in S3 it is the time at which it was stored, since a "
+             "listing has no other." },
+    { .name = "type",
+      .type = OPT_SET,
+      .offset = FIELD(types),
+      .no_env = true,
+      .choices = type_choices,
+      .group = OPT_GROUP_ENTRIES,
+      .arg = "LIST",
+      .help = "only these kinds: file, dir, link, pack",
+      .doc = "Only what is of one of these kinds, a list with commas. A pack is an object that "
+             "holds others; it is no file here." },
+    { .name = "all",
+      .type = OPT_FLAG,
+      .offset = FIELD(all_versions),
+      .no_env = true,
+      .group = OPT_GROUP_ENTRIES,
+      .help = "show older versions in packs too",
+      .doc = "Show what is in older packs also when a newer pack or an object has the same name, "
+             "or says that it is gone." },
+    { .name = "offline",
+      .type = OPT_FLAG,
+      .offset = FIELD(offline),
+      .group = OPT_GROUP_ACTION,
+      .help = "ask no server, search what is remembered",
+      .doc = "Send no request: search each place as it was when lade find looked at it last." },
+    { .name = "null",
+      .letter = '0',
+      .type = OPT_FLAG,
+      .offset = FIELD(end_in_nul),
+      .no_env = true,
+      .group = OPT_GROUP_OUTPUT,
+      .help = "end each location in NUL, not newline",
+      .doc = "End each location in a NUL byte instead of a newline, for programs such as xargs -0: "
+             "names may hold newlines." },
     { 0 },
 };
 

@@ -44,6 +44,7 @@ extern const struct opt rows_uploads[];  /* --abort --older-than */
 extern const struct opt rows_crawl[];    /* --crawlers */
 extern const struct opt rows_listing[];  /* --format --output --max-depth --links: crawl */
 extern const struct opt rows_long[];     /* -l: ls */
+extern const struct opt rows_find[];     /* --regex --size --newer --type --all --offline --null */
 extern const struct opt rows_progress[]; /* --progress */
 extern const struct opt rows_json[];     /* --json */
 extern const struct opt rows_common[];   /* --quiet --verbose --help: every verb */

@@ -86,6 +86,13 @@ struct settings {
     bool abort_uploads;
     bool repeat;
     bool again;
+    bool regex;        /* find: the pattern is a regular expression */
+    bool all_versions; /* find: older ones too */
+    bool offline;      /* find: ask nobody */
+    const char *size;  /* find: NULL = not given */
+    const char *newer; /* find: NULL = not given */
+    uint32_t types;    /* find: set of query_kind */
+    bool end_in_nul;   /* find: locations end in NUL */
 
     /* what is done with them */
     bool dry_run;

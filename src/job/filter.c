@@ -2,8 +2,8 @@
 
 #include "base/ban.h"
 #include "base/mem.h"
+#include "base/pattern.h"
 #include "base/scope.h"
-#include "job/pattern.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * The first rule that matches decides; what no rule matches is included. Rules are applied in the
  * order of rclone's options, whatever the order on the command line: --include, --include-from,
  * --exclude, --exclude-from, --filter, --filter-from; within one option as given. Where --include
- * is used, all else is excluded at the end. job/pattern.h has the syntax of patterns.
+ * is used, all else is excluded at the end. base/pattern.h has the syntax of patterns.
  *
  * A directory that a directory rule excludes is not entered, so no rule reaches what is below it.
  * A pattern that ends in '/' is a directory rule; excluding "dir/" is excluding all below. With

@@ -5,6 +5,7 @@
 #include "base/crc64.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/home.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/journal.h"
@@ -28,13 +29,9 @@
 char *jobs_home(void)
 {
     struct buf path = { 0 };
-    const char *state = getenv("XDG_STATE_HOME");
-    const char *home = getenv("HOME");
-    if (state != NULL && state[0] == '/')
-        buf_add_text(&path, state);
-    else
-        buf_printf(&path, "%s/.local/state", home != NULL ? home : "");
-    buf_add_text(&path, "/lade/jobs");
+    char *state = home_state();
+    buf_printf(&path, "%s/jobs", state);
+    mem_release(state);
     return buf_take(&path);
 }
 

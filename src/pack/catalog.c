@@ -1,6 +1,7 @@
 #include "pack/catalog.h"
 
 #include "base/ban.h"
+#include "base/clock.h"
 #include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
@@ -11,40 +12,66 @@
 
 #define OPENERS 16u /* indexes that are read at once */
 #define INDEX_BYTES_MAX (UINT64_C(4) << 30)
+#define CATALOG_FETCH_MAX (UINT64_C(256) << 20)
 
 /* ---- bytes of a pack ---- */
 
 /* One range, again after a pause when that can help. */
-static int read_object(const struct catalog_pack *pack, const char *key, const char *etag,
-                       uint64_t offset, size_t len, struct buf *out, struct err *err)
+static int read_object(struct store *store, const char *key, const char *etag, uint64_t offset,
+                       size_t len, const struct stop *stop, struct buf *out, struct err *err)
 {
     const size_t start = out->len;
     buf_reserve(out, len);
     for (uint32_t tries = 1;; tries++) {
-        struct flow flow = { .stop = pack->stop };
+        struct flow flow = { .stop = stop };
         struct sink sink = { .flow = &flow,
                              .fd = -1,
                              .memory = (unsigned char *)out->data + start,
                              .memory_bytes = len };
-        if (pack->store->driver->get(pack->store, key, offset, len, etag, &sink, NULL, err) == 0) {
+        if (store->driver->get(store, key, offset, len, etag, &sink, NULL, err) == 0) {
             out->len = start + (size_t)sink.done_bytes;
             out->data[out->len] = '\0';
             return sink.done_bytes == len ? 0
                                           : err_set(err, ERR_CORRUPT, "%llu bytes came of %zu",
                                                     (unsigned long long)sink.done_bytes, len);
         }
-        if (store_wait_patiently(tries, pack->stop, err) < 0)
+        if (store_wait_patiently(tries, stop, err) < 0)
             return -1;
     }
+}
+
+int catalog_fetch(struct store *store, const char *key, const char *etag, uint64_t size_bytes,
+                  const struct stop *stop, struct buf *out, struct err *err)
+{
+    if (size_bytes > CATALOG_FETCH_MAX)
+        return err_set(err, ERR_LIMIT, "it has %llu bytes", (unsigned long long)size_bytes);
+    return read_object(store, key, etag, 0, (size_t)size_bytes, stop, out, err);
 }
 
 static int read_pack(void *from, uint64_t offset, size_t len, struct buf *out, struct err *err)
 {
     const struct catalog_pack *pack = from;
-    return read_object(pack, pack->key, pack->etag, offset, len, out, err);
+    return read_object(pack->store, pack->key, pack->etag, offset, len, pack->stop, out, err);
+}
+
+static int read_kept(void *from, uint64_t offset, size_t len, struct buf *out, struct err *err)
+{
+    const struct catalog_pack *pack = from;
+    return cache_read(&pack->kept, offset, len, out, err);
 }
 
 /* ---- opening ---- */
+
+/* Is the index that of this very object? */
+static int check_etag(struct catalog_pack *pack, struct err *err)
+{
+    const char *etag = pack_info(pack->pack)->etag;
+    if (etag[0] == '\0' || pack->etag[0] == '\0' || strcmp(etag, pack->etag) == 0)
+        return 0;
+    pack_free(pack->pack);
+    pack->pack = NULL;
+    return err_set(err, ERR_ABSENT, "its index is of another object");
+}
 
 static int open_plain(struct catalog_pack *pack, const struct pack_source *source, struct err *err)
 {
@@ -57,15 +84,62 @@ static int open_plain(struct catalog_pack *pack, const struct pack_source *sourc
     if (object.size_bytes > INDEX_BYTES_MAX)
         return err_set(err, ERR_CORRUPT, "an index of %llu bytes",
                        (unsigned long long)object.size_bytes);
-    if (read_object(pack, key.data, object.etag, 0, (size_t)object.size_bytes, &index, err) < 0 ||
+    if (read_object(pack->store, key.data, object.etag, 0, (size_t)object.size_bytes, pack->stop,
+                    &index, err) < 0 ||
         pack_open_index(&pack->pack, index.data, index.len, source, err) < 0)
         return -1;
-    const char *etag = pack_info(pack->pack)->etag;
-    if (etag[0] == '\0' || pack->etag[0] == '\0' || strcmp(etag, pack->etag) == 0)
-        return 0;
-    pack_free(pack->pack);
+    return check_etag(pack, err);
+}
+
+/* ---- the cache ---- */
+
+static struct cache_key key_of(const struct catalog_pack *pack, const char *scheme)
+{
+    const char *slash = strrchr(pack->key, '/');
+    return (struct cache_key){ .kind = CACHE_INDEX,
+                               .scheme = scheme,
+                               .name = slash != NULL ? slash + 1 : pack->key,
+                               .etag = pack->etag,
+                               .size_bytes = pack->size_bytes };
+}
+
+/* Its index as it was kept; false: there is none, or none that fits. One without bytes says that
+ * the object is no pack. */
+static bool open_kept(struct catalog_pack *pack, const struct cache *cache, const char *scheme,
+                      const struct pack_source *source)
+{
+    const struct cache_key key = key_of(pack, scheme);
+    struct err ignored = { 0 };
+    if (!cache_find(cache, &key, &pack->kept))
+        return false;
+    if (pack->kept.size_bytes == 0) {
+        err_set(&pack->err, ERR_ABSENT, "is no pack of lade");
+        return true;
+    }
+    const struct pack_source index = { .read = read_kept,
+                                       .from = pack,
+                                       .size_bytes = pack->kept.size_bytes };
+    return pack_open_apart(&pack->pack, &index, source, &ignored) == 0 &&
+           check_etag(pack, &ignored) == 0;
+}
+
+/* Into the cache, and then it is read from there: what was read of it need not be held. */
+static void keep(struct catalog_pack *pack, struct cache *cache, const struct pack_source *source)
+{
+    const char *scheme = pack->store->driver->scheme;
+    const struct cache_key key = key_of(pack, scheme);
+    SCOPED(buf) struct buf index = { 0 };
+    struct err ignored = { 0 }; /* who reads the pack meets it again */
+    if (cache->dir_fd < 0 || pack->etag[0] == '\0' ||
+        pack_index_bytes(pack->pack, &index, &ignored) < 0)
+        return;
+    cache_keep(cache, &key, index.data, index.len);
+    struct pack *direct = pack->pack;
     pack->pack = NULL;
-    return err_set(err, ERR_ABSENT, "its index is of another object");
+    if (open_kept(pack, cache, scheme, source) && pack->pack != NULL)
+        pack_free(direct);
+    else
+        pack->pack = direct;
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -95,42 +169,75 @@ static void place(struct catalog_pack *pack, bool alone)
     pack->skipped = mem_string(buf_text(&skipped));
 }
 
-static void open_pack(struct catalog_pack *pack, bool alone)
+static int open_direct(struct catalog_pack *pack, struct cache *cache,
+                       const struct pack_source *source)
+{
+    if (pack->has_sidecar ? open_plain(pack, source, &pack->err) == 0
+                          : pack_open(&pack->pack, source, &pack->err) == 0) {
+        keep(pack, cache, source);
+        return 0;
+    }
+    pack->pack = NULL;
+    /* The object was there, and is none of ours: it need not be looked at again. */
+    if (!pack->has_sidecar && pack->err.kind == ERR_ABSENT && pack->err.http == 0 &&
+        pack->err.sys == 0) {
+        const struct cache_key key = key_of(pack, pack->store->driver->scheme);
+        cache_keep(cache, &key, "", 0);
+    }
+    return -1;
+}
+
+static void open_pack(struct catalog_pack *pack, struct cache *cache, bool alone)
 {
     const struct pack_source source = { .read = read_pack,
                                         .from = pack,
                                         .size_bytes = pack->size_bytes };
-    const int result = pack->has_sidecar ? open_plain(pack, &source, &pack->err)
-                                         : pack_open(&pack->pack, &source, &pack->err);
-    if (result == 0)
+    if (!open_kept(pack, cache, pack->store->driver->scheme, &source) &&
+        open_direct(pack, cache, &source) < 0)
+        return;
+    if (pack->pack != NULL)
         place(pack, alone);
-    else
-        pack->pack = NULL;
+}
+
+static void open_offline(struct catalog_pack *pack, const struct cache *cache, const char *scheme,
+                         bool alone)
+{
+    const struct pack_source nowhere = { .size_bytes = pack->size_bytes };
+    if (!open_kept(pack, cache, scheme, &nowhere))
+        err_set(&pack->err, ERR_LOCAL, "its index is not in the cache");
+    else if (pack->pack != NULL)
+        place(pack, alone);
 }
 
 struct openers {
     struct catalog *catalog;
-    const struct stop *stop;
-    bool alone;
+    const struct catalog_options *options;
+    const char *scheme; /* NULL: the store is there to be asked */
     atomic_size_t next;
 };
 
 static void *opener_main(void *arg)
 {
     struct openers *openers = arg;
+    const bool alone = openers->options->only != NULL;
     size_t i;
     while ((i = atomic_fetch_add(&openers->next, 1)) < openers->catalog->count &&
-           !stop_raised(openers->stop))
-        if (openers->catalog->packs[i]->err.kind == ERR_NONE)
-            open_pack(openers->catalog->packs[i], openers->alone);
+           !stop_raised(openers->options->stop)) {
+        struct catalog_pack *pack = openers->catalog->packs[i];
+        if (pack->err.kind != ERR_NONE)
+            continue;
+        if (openers->scheme != NULL)
+            open_offline(pack, openers->catalog->cache, openers->scheme, alone);
+        else
+            open_pack(pack, openers->catalog->cache, alone);
+    }
     return NULL;
 }
 
-static void open_all(struct catalog *catalog, const struct catalog_options *options)
+static void open_all(struct catalog *catalog, const char *scheme,
+                     const struct catalog_options *options)
 {
-    struct openers openers = { .catalog = catalog,
-                               .stop = options->stop,
-                               .alone = options->only != NULL };
+    struct openers openers = { .catalog = catalog, .options = options, .scheme = scheme };
     struct thread threads[OPENERS] = { 0 };
     for (size_t i = 1; i < OPENERS && i < catalog->count; i++) {
         struct err ignored = { 0 }; /* fewer will do */
@@ -156,7 +263,9 @@ static void pack_done(struct catalog_pack *pack)
 static void add_object(struct catalog *catalog, struct store *store, const struct object *object,
                        const struct stop *stop)
 {
-    catalog->packs = mem_resize(catalog->packs, (catalog->count + 1) * sizeof *catalog->packs);
+    if ((catalog->count & (catalog->count + 1)) == 0) /* room for the next power of two */
+        catalog->packs =
+            mem_resize(catalog->packs, (catalog->count + 1) * 2 * sizeof *catalog->packs);
     struct catalog_pack *pack = mem_alloc(sizeof *pack);
     catalog->packs[catalog->count++] = pack;
     *pack = (struct catalog_pack){ .store = store,
@@ -189,8 +298,14 @@ bool catalog_has_other(const struct catalog *catalog, const char *key)
                                                 sizeof number, compare_numbers) != NULL;
 }
 
-static void take_object(struct catalog *catalog, struct store *store, const struct object *object,
-                        const struct stop *stop)
+bool catalog_may_be_pack(const char *key)
+{
+    return ends_with(key, PACK_SUFFIX) || ends_with(key, PACK_TAR_SUFFIX) ||
+           ends_with(key, PACK_TAR_SUFFIX PACK_INDEX_SUFFIX);
+}
+
+void catalog_offer(struct catalog *catalog, struct store *store, const struct object *object,
+                   const struct stop *stop)
 {
     if (object->key.len == 0)
         return;
@@ -227,7 +342,7 @@ static int list_packs(struct catalog *catalog, struct store *store,
     int got;
     while ((got = store->driver->list_next(list, &object, err)) == 1 &&
            (got = stop_check(options->stop, err)) == 0)
-        take_object(catalog, store, &object, options->stop);
+        catalog_offer(catalog, store, &object, options->stop);
     store->driver->list_close(list);
     return got;
 }
@@ -238,7 +353,7 @@ static int look_at_one(struct catalog *catalog, struct store *store,
     SCOPED(object) struct object object = { 0 };
     if (store_head_patiently(store, options->only, options->stop, &object, err) < 0)
         return -1;
-    take_object(catalog, store, &object, options->stop);
+    catalog_offer(catalog, store, &object, options->stop);
     if (catalog->count != 0 && ends_with(options->only, PACK_TAR_SUFFIX))
         catalog->packs[0]->has_sidecar = true;
     return 0;
@@ -262,25 +377,48 @@ static void drop_others(struct catalog *catalog)
         catalog->other_count = 0;
 }
 
+static int read_all(struct catalog *catalog, const char *scheme,
+                    const struct catalog_options *options, struct err *err)
+{
+    /* A tar without an index is one of somebody else. */
+    for (size_t i = 0; i < catalog->count; i++)
+        if (!catalog->packs[i]->has_sidecar && !ends_with(catalog->packs[i]->key, PACK_SUFFIX))
+            err_set(&catalog->packs[i]->err, ERR_ABSENT, "no index");
+    if (catalog->count != 0) {
+        catalog->cache = mem_alloc(sizeof *catalog->cache);
+        cache_open(catalog->cache);
+        open_all(catalog, scheme, options);
+        cache_prune(catalog->cache, CACHE_BYTES_MAX, clock_now_ns());
+    }
+    if (stop_check(options->stop, err) < 0)
+        return -1;
+    drop_others(catalog);
+    return 0;
+}
+
+int catalog_read(struct catalog *catalog, const struct catalog_options *options, struct err *err)
+{
+    return read_all(catalog, NULL, options, err);
+}
+
+int catalog_read_offline(struct catalog *catalog, const char *scheme,
+                         const struct catalog_options *options, struct err *err)
+{
+    return read_all(catalog, scheme, options, err);
+}
+
 int catalog_open(struct catalog *ret_catalog, struct store *store,
                  const struct catalog_options *options, struct err *err)
 {
     struct catalog catalog = { 0 };
     int result = options->only != NULL ? look_at_one(&catalog, store, options, err)
                                        : list_packs(&catalog, store, options, err);
-    /* A tar without an index is one of somebody else. */
-    for (size_t i = 0; i < catalog.count; i++)
-        if (!catalog.packs[i]->has_sidecar && !ends_with(catalog.packs[i]->key, PACK_SUFFIX))
-            err_set(&catalog.packs[i]->err, ERR_ABSENT, "no index");
-    if (result == 0) {
-        open_all(&catalog, options);
-        result = stop_check(options->stop, err);
-    }
+    if (result == 0)
+        result = catalog_read(&catalog, options, err);
     if (result < 0) {
         catalog_done(&catalog);
         return -1;
     }
-    drop_others(&catalog);
     if (catalog.other_count != 0)
         qsort(catalog.others, catalog.other_count, sizeof *catalog.others, compare_numbers);
     *ret_catalog = catalog;
@@ -292,11 +430,28 @@ void catalog_done(struct catalog *catalog)
     for (size_t i = 0; i < catalog->count; i++)
         pack_done(catalog->packs[i]);
     mem_free(catalog->packs);
+    if (catalog->cache != NULL)
+        cache_close(catalog->cache);
+    mem_free(catalog->cache);
     mem_free(catalog->others);
     catalog->count = catalog->other_count = 0;
 }
 
 /* ---- names ---- */
+
+static int compare_key(const void *key, const void *item)
+{
+    return strcmp(key, (*(struct catalog_pack *const *)item)->key);
+}
+
+const struct catalog_pack *catalog_find(const struct catalog *catalog, const char *key)
+{
+    if (catalog->count == 0)
+        return NULL;
+    struct catalog_pack **at =
+        bsearch(key, catalog->packs, catalog->count, sizeof *catalog->packs, compare_key);
+    return at != NULL ? *at : NULL;
+}
 
 bool catalog_name(const struct catalog_pack *pack, const struct pack_member *member,
                   struct buf *ret_name)

@@ -107,6 +107,9 @@ struct index_rows {
 /* Expand the keys: afterwards rows[].key and key_len are set, ascending. */
 CHECKED int index_read_keys(struct index_rows *rows, const struct index_table *table,
                             uint32_t block, const void *packed, struct err *err);
+/* The same without taking them apart: afterwards only `keys` is set. */
+CHECKED int index_scan_keys(struct index_rows *rows, const struct index_table *table,
+                            uint32_t block, const void *packed, struct err *err);
 /* All else; after its keys. */
 CHECKED int index_read_numbers(struct index_rows *rows, const struct index_table *table,
                                const void *packed, struct err *err);

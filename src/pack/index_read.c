@@ -293,21 +293,28 @@ static int split_keys(struct index_rows *rows, const struct index_table *table, 
     return at == rows->keys.len ? 0 : bad(err, "too many keys in a block");
 }
 
-int index_read_keys(struct index_rows *rows, const struct index_table *table, uint32_t block,
+int index_scan_keys(struct index_rows *rows, const struct index_table *table, uint32_t block,
                     const void *packed, struct err *err)
 {
     const struct index_block *at = &table->blocks[block];
     rows->has_keys = rows->has_numbers = false;
-    if (rows->room < at->count) {
-        rows->rows = mem_resize(rows->rows, at->count * sizeof *rows->rows);
-        rows->room = at->count;
-    }
     if (crc64nvme(0, packed, at->keys_packed) != at->keys_crc)
         return bad(err, "checksum of keys");
-    if (zblock_expand(&rows->zblock, packed, at->keys_packed, at->keys_raw, &rows->keys, err) < 0)
+    return zblock_expand(&rows->zblock, packed, at->keys_packed, at->keys_raw, &rows->keys, err);
+}
+
+int index_read_keys(struct index_rows *rows, const struct index_table *table, uint32_t block,
+                    const void *packed, struct err *err)
+{
+    const uint32_t count = table->blocks[block].count;
+    if (rows->room < count) {
+        rows->rows = mem_resize(rows->rows, count * sizeof *rows->rows);
+        rows->room = count;
+    }
+    if (index_scan_keys(rows, table, block, packed, err) < 0)
         return -1;
     rows->block = block;
-    rows->count = at->count;
+    rows->count = count;
     if (split_keys(rows, table, err) < 0)
         return -1;
     rows->has_keys = true;

@@ -39,6 +39,24 @@ static int source_read(const struct pack_source *source, uint64_t offset, size_t
     return out->len - before == len ? 0 : bad(err, "it ends too early");
 }
 
+/* Bytes of the index that are not held, appended to out. */
+static int read_index(const struct pack *pack, uint64_t offset, size_t len, struct buf *out,
+                      struct err *err)
+{
+    if (pack->apart.read != NULL) {
+        const size_t before = out->len;
+        struct err why = { 0 };
+        if (source_read(&pack->apart, offset, len, out, &why) == 0)
+            return 0;
+        if (pack->source.read == NULL || pack->index_offset == 0) {
+            *err = why;
+            return -1;
+        }
+        buf_cut(out, before);
+    }
+    return source_read(&pack->source, pack->index_offset + offset, len, out, err);
+}
+
 int pack_index_at(const struct pack *pack, uint64_t offset, size_t len, struct buf *scratch,
                   const void **ret_bytes, struct err *err)
 {
@@ -50,7 +68,7 @@ int pack_index_at(const struct pack *pack, uint64_t offset, size_t len, struct b
         return 0;
     }
     buf_clear(scratch);
-    if (source_read(&pack->source, pack->index_offset + offset, len, scratch, err) < 0)
+    if (read_index(pack, offset, len, scratch, err) < 0)
         return err_at(err, "read the index of a pack");
     *ret_bytes = buf_text(scratch);
     return 0;
@@ -160,17 +178,16 @@ int pack_open(struct pack **ret_pack, const struct pack_source *source, struct e
     return 0;
 }
 
-static int open_index(struct pack *pack, const void *index, size_t len, struct err *err)
+/* Where its parts are, once its bytes can be read. */
+static int open_apart(struct pack *pack, const char *head, const char *footer_bytes, uint64_t len,
+                      struct err *err)
 {
     const struct pack_source *source = &pack->source;
     struct index_footer footer;
-    if (len < INDEX_FOOTER_BYTES + INDEX_HEAD_BYTES)
-        return err_set(err, ERR_ABSENT, "is no index of lade");
-    if (index_read_footer((const char *)index + len - INDEX_FOOTER_BYTES, &footer, err) < 0)
+    if (index_read_footer(footer_bytes, &footer, err) < 0)
         return -1;
-    if (footer.index_bytes != len || memcmp(index, HEAD_MAGIC, MAGIC_LEN) != 0)
+    if (footer.index_bytes != len || memcmp(head, HEAD_MAGIC, MAGIC_LEN) != 0)
         return bad(err, "length of its index");
-    buf_add(&pack->held, index, len);
     if (open_table(pack, &footer, err) < 0)
         return -1;
     const bool plain = pack->table.info.level == 0;
@@ -182,12 +199,42 @@ static int open_index(struct pack *pack, const void *index, size_t len, struct e
     return 0;
 }
 
+static int no_index(struct err *err)
+{
+    return err_set(err, ERR_ABSENT, "is no index of lade");
+}
+
 int pack_open_index(struct pack **ret_pack, const void *index, size_t len,
                     const struct pack_source *source, struct err *err)
 {
+    if (len < INDEX_FOOTER_BYTES + INDEX_HEAD_BYTES)
+        return no_index(err);
     struct pack *pack = mem_alloc(sizeof *pack);
     pack->source = *source;
-    if (open_index(pack, index, len, err) < 0) {
+    buf_add(&pack->held, index, len);
+    if (open_apart(pack, index, (const char *)index + len - INDEX_FOOTER_BYTES, len, err) < 0) {
+        pack_free(pack);
+        return -1;
+    }
+    *ret_pack = pack;
+    return 0;
+}
+
+int pack_open_apart(struct pack **ret_pack, const struct pack_source *index,
+                    const struct pack_source *source, struct err *err)
+{
+    SCOPED(buf) struct buf ends = { 0 };
+    const uint64_t len = index->size_bytes;
+    if (len < INDEX_FOOTER_BYTES + INDEX_HEAD_BYTES)
+        return no_index(err);
+    if (source_read(index, 0, INDEX_HEAD_BYTES, &ends, err) < 0 ||
+        source_read(index, len - INDEX_FOOTER_BYTES, INDEX_FOOTER_BYTES, &ends, err) < 0)
+        return -1;
+    struct pack *pack = mem_alloc(sizeof *pack);
+    pack->source = *source;
+    pack->apart = *index;
+    pack->held_from = len;
+    if (open_apart(pack, ends.data, ends.data + INDEX_HEAD_BYTES, len, err) < 0) {
         pack_free(pack);
         return -1;
     }
@@ -211,8 +258,7 @@ const struct pack_info *pack_info(const struct pack *pack)
 
 int pack_index_bytes(const struct pack *pack, struct buf *out, struct err *err)
 {
-    if (pack->held_from != 0 &&
-        source_read(&pack->source, pack->index_offset, (size_t)pack->held_from, out, err) < 0)
+    if (pack->held_from != 0 && read_index(pack, 0, (size_t)pack->held_from, out, err) < 0)
         return err_at(err, "read the index of a pack");
     buf_add(out, pack->held.data, pack->held.len);
     return 0;
@@ -491,6 +537,21 @@ int pack_keys(struct pack_cursor *cursor, uint32_t block, const char **ret_keys,
     *ret_keys = cursor->rows.keys.data;
     *ret_len = cursor->rows.keys.len;
     *ret_count = cursor->rows.count;
+    return 0;
+}
+
+int pack_scan(struct pack_cursor *cursor, uint32_t block, const char **ret_keys, size_t *ret_len,
+              struct err *err)
+{
+    const struct pack *pack = cursor->pack;
+    assert(block < pack_block_count(pack));
+    const struct index_block *at = &pack->table.blocks[block];
+    const void *bytes = NULL;
+    if (pack_index_at(pack, at->keys_offset, at->keys_packed, &cursor->scratch, &bytes, err) < 0 ||
+        index_scan_keys(&cursor->rows, &pack->table, block, bytes, err) < 0)
+        return -1;
+    *ret_keys = cursor->rows.keys.data;
+    *ret_len = cursor->rows.keys.len;
     return 0;
 }
 

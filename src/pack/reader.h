@@ -30,6 +30,10 @@ CHECKED int pack_open(struct pack **ret_pack, const struct pack_source *source, 
  * tar; its `read` may be NULL when no content is wanted. */
 CHECKED int pack_open_index(struct pack **ret_pack, const void *index, size_t len,
                             const struct pack_source *source, struct err *err);
+/* From an index that lies apart, such as in a cache, and is read block by block. What cannot be
+ * read there any more is read in the source. */
+CHECKED int pack_open_apart(struct pack **ret_pack, const struct pack_source *index,
+                            const struct pack_source *source, struct err *err);
 void pack_free(struct pack *pack);
 
 const struct pack_info *pack_info(const struct pack *pack); /* the pack's */
@@ -89,6 +93,9 @@ CHECKED int pack_visit(struct pack_cursor *cursor, uint32_t block,
  * until the cursor's next call. A key that ends in '/' is a directory. */
 CHECKED int pack_keys(struct pack_cursor *cursor, uint32_t block, const char **ret_keys,
                       size_t *ret_len, uint32_t *ret_count, struct err *err);
+/* The same, and no key was looked at: only the bytes of the whole are known to be good. */
+CHECKED int pack_scan(struct pack_cursor *cursor, uint32_t block, const char **ret_keys,
+                      size_t *ret_len, struct err *err);
 /* The member `ordinal` of a block: for what was found among its keys. */
 CHECKED int pack_member_at(struct pack_cursor *cursor, uint32_t block, uint32_t ordinal,
                            struct pack_member *ret_member, struct err *err);

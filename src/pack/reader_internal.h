@@ -6,6 +6,7 @@
 
 struct pack {
     struct pack_source source;
+    struct pack_source apart; /* read NULL: the index is in the source, or held */
     struct index_table table;
     uint64_t index_offset; /* of the index in the object */
     struct buf held;       /* the index from held_from on */

@@ -12,7 +12,9 @@
 #include "job/job.h"
 #include "job/journal.h"
 #include "job/outcome.h"
+#include "job/places.h"
 #include "pack/index.h"
+#include "pack/inventory.h"
 #include "pack/join.h"
 #include "pack/tar.h"
 #include "store/s3/s3_facts.h"
@@ -505,6 +507,48 @@ static void test_pack(void **state)
     pack_join_free(join);
 }
 
+static void test_cache(void **state)
+{
+    (void)state;
+    setenv("XDG_CACHE_HOME", scratch_path(&scratch, "cache"), 1);
+    struct cache cache;
+    cache_open(&cache);
+    const struct cache_key key = { CACHE_INDEX, "s3", "p.tar.zst", "etag", 1000 };
+    cache_keep(&cache, &key, "index", 5);
+    struct cache_entry entry;
+    assert_true(cache_find(&cache, &key, &entry));
+    SCOPED(buf) struct buf path = { 0 };
+    buf_printf(&path, "cache/lade/indexes/%s", entry.name);
+    expect_file("kept", path.data);
+
+    struct inventory_writer writer;
+    inventory_begin(&writer, &cache, "s3", "s3://run7", false, 1);
+    const struct inventory_row rows[] = {
+        { "a/b", 3, "a/b", 3, INVENTORY_FILE, 5, 1000, 1000, "" },
+        { "a/p.tar.zst", 11, "a/p.tar.zst", 11, INVENTORY_FILE, 1000, 0, 2, "etag" },
+    };
+    for (size_t i = 0; i < 2; i++)
+        inventory_add(&writer, &rows[i]);
+    expect_hex("listing rows", writer.block.data, writer.block.len);
+    inventory_done(&writer);
+    cache_close(&cache);
+}
+
+static void test_places(void **state)
+{
+    (void)state;
+    setenv("XDG_STATE_HOME", scratch_path(&scratch, "state"), 1);
+    const struct store_access access = { .endpoint_url = "https://a3s.fi", .profile = "me" };
+    struct place place;
+    SCOPED(buf) struct buf text = { 0 };
+    place_of(&place, "s3://run7/b\xff", &access);
+    places_note(&place, false);
+    places_note(&place, false);
+    place_done(&place);
+    scratch_read(&scratch, "state/lade/places", &text);
+    expect_text("places", text.data);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -523,6 +567,8 @@ int main(int argc, char **argv)
         CASE(test_extended_attributes),
         CASE(test_temporary_names),
         CASE(test_facts),
+        CASE(test_cache),
+        CASE(test_places),
         CASE(test_pack),
         CASE(test_buckets),
     };

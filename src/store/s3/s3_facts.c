@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/crc64.h"
 #include "base/file.h"
+#include "base/home.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -102,21 +103,6 @@ bool s3_facts_read(struct s3_facts *ret_facts, const char *text, size_t len, con
 
 /* ---- the file ---- */
 
-/* $XDG_CACHE_HOME/lade, or ~/.cache/lade; NULL where neither is known. */
-static char *cache_home(void)
-{
-    const char *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    struct buf path = { 0 };
-    if (cache != NULL && cache[0] == '/')
-        buf_printf(&path, "%s/lade", cache);
-    else if (home != NULL && home[0] == '/')
-        buf_printf(&path, "%s/.cache/lade", home);
-    else
-        return NULL;
-    return buf_take(&path);
-}
-
 static void file_name(const char *endpoint, const char *bucket, char ret_name[NAME_MAX_BYTES])
 {
     const uint64_t first = crc64nvme(0, endpoint, strlen(endpoint) + 1);
@@ -126,7 +112,7 @@ static void file_name(const char *endpoint, const char *bucket, char ret_name[NA
 
 static int open_home(struct err *err)
 {
-    char *home = cache_home();
+    char *home = home_cache();
     if (home == NULL)
         return err_set(err, ERR_LOCAL, "neither XDG_CACHE_HOME nor HOME names a directory");
     int fd = -1;
@@ -142,7 +128,7 @@ static int open_home(struct err *err)
 bool s3_facts_load(struct s3_facts *ret_facts, const char *endpoint, const char *bucket,
                    int64_t now_ns)
 {
-    char *home = cache_home();
+    char *home = home_cache();
     if (home == NULL)
         return false;
     char name[NAME_MAX_BYTES];

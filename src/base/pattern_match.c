@@ -1,8 +1,8 @@
-#include "job/pattern.h"
+#include "base/pattern.h"
 
 #include "base/ban.h"
+#include "base/pattern_internal.h"
 #include "base/utf8.h"
-#include "job/pattern_internal.h"
 
 #include <assert.h>
 

@@ -1,9 +1,9 @@
-/* job/pattern_internal.h: between the three parts of a pattern: pattern_parse.c makes a tree of the
- * text, pattern.c an automaton of the tree, pattern_match.c walks it. */
+/* base/pattern_internal.h: between the three parts of a pattern: pattern_parse.c makes a tree of
+ * the text, pattern.c an automaton of the tree, pattern_match.c walks it. */
 #pragma once
 
 #include "base/mem.h"
-#include "job/pattern.h"
+#include "base/pattern.h"
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 #include "base/ban.h"
 #include "base/mem.h"
+#include "base/pattern_internal.h"
 #include "base/utf8.h"
-#include "job/pattern_internal.h"
 
 #include <assert.h>
 #include <ctype.h>

@@ -1,8 +1,8 @@
-#include "job/pattern.h"
+#include "base/pattern.h"
 
 #include "base/ban.h"
 #include "base/mem.h"
-#include "job/pattern_internal.h"
+#include "base/pattern_internal.h"
 
 #include <string.h>
 
@@ -237,4 +237,11 @@ void pattern_free(struct pattern *pattern)
     arena_done(&pattern->arena);
     mem_release(pattern->states);
     mem_release(pattern);
+}
+
+const char *pattern_needle(const struct pattern *pattern, size_t *ret_len)
+{
+    const bool suffix = pattern->suffix_len > pattern->needle_len;
+    *ret_len = suffix ? pattern->suffix_len : pattern->needle_len;
+    return suffix ? pattern->suffix : pattern->needle;
 }

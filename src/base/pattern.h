@@ -1,5 +1,5 @@
-/* job/pattern.h: one pattern of a filter, in rclone's syntax, compiled to a small automaton that is
- * walked with a set of states: the time is length of path times length of pattern, whatever the
+/* base/pattern.h: one pattern of a filter, in rclone's syntax, compiled to a small automaton that
+ * is walked with a set of states: the time is length of path times length of pattern, whatever the
  * pattern.
  *
  * `*` any characters but '/', two stars any characters, `?` one character but '/', `[a-z]` a class
@@ -33,6 +33,8 @@ CHECKED int pattern_new(struct pattern **ret_pattern, const char *text, size_t l
                         struct err *err);
 void pattern_free(struct pattern *pattern);
 bool pattern_matches(const struct pattern *pattern, const char *path, size_t len);
+/* A text that is in whatever matches, "" = none is known: to look for first. The pattern's. */
+const char *pattern_needle(const struct pattern *pattern, size_t *ret_len);
 
 /* What the pattern can do with paths that begin with `dir` ("a/b/"). */
 enum pattern_below { PATTERN_BELOW_NONE, PATTERN_BELOW_SOME, PATTERN_BELOW_ALL };
