@@ -195,7 +195,9 @@ static int open_apart(struct pack *pack, const char *head, const char *footer_by
     const uint64_t rest =
         plain ? 0 : FRAME_HEADER_BYTES + footer.index_bytes + seek_bytes(footer.frame_count);
     if (source->read != NULL && source->size_bytes != footer.data_bytes + rest)
-        return bad(err, "its size is not what its index says");
+        /* A tar that was replaced, as its ETag would tell, is none of ours. */
+        return plain ? err_set(err, ERR_ABSENT, "its index is of another object")
+                     : bad(err, "its size is not what its index says");
     return 0;
 }
 

@@ -37,7 +37,10 @@ static struct plan_entry entry_of(const struct recorded *recorded)
                                 .action = recorded->action,
                                 .size_bytes = recorded->size_bytes,
                                 .mtime_ns = recorded->mtime_ns,
-                                .mode = recorded->mode };
+                                .mode = recorded->mode,
+                                .pack = recorded->pack,
+                                .kept = recorded->kept,
+                                .kept_etag = recorded->kept_etag };
 }
 
 static void seal_results(int dir_fd, uint32_t number, const struct recorded *entries,

@@ -16,6 +16,8 @@ struct recorded {
     uint32_t mode;
     const char *etag; /* of the record; NULL: "" */
     bool racy;
+    const char *pack; /* that it went into; NULL: none */
+    const char *kept, *kept_etag;
 };
 /* A job in `path` that puts `source` to `dest`. */
 void recorded_job(struct job *job, const char *path, const char *source, const char *dest);

@@ -527,6 +527,176 @@ static void test_large_objects_under_way_are_found_with_their_parts(void **state
     process_end(&process);
 }
 
+/* ---- packs ---- */
+
+static void encode(struct buf *out, uint32_t ordinal, enum result_status status)
+{
+    struct result result = { .ordinal = ordinal,
+                             .status = status,
+                             .size_bytes = planned[ordinal].size_bytes,
+                             .record = { .known = true } };
+    struct err err = { 0 };
+    if (status == RESULT_FAILED) {
+        err_set(&err, ERR_NET, "no answer");
+        result.err = &err;
+    }
+    result_encode(out, &result);
+}
+
+static void test_encoded_results_are_kept_all_or_none(void **state)
+{
+    (void)state;
+    struct process process;
+    SCOPED(buf) struct buf encoded = { 0 };
+    SCOPED(buf) struct buf bytes = { 0 };
+    process_start(&process);
+    expect_open(&process, 1, "ace");
+    encode(&encoded, 0, RESULT_DONE);
+    encode(&encoded, 2, RESULT_REPLACED);
+    encode(&encoded, 0, RESULT_DONE); /* a later one of an entry counts */
+    ledger_report_encoded(process.ledger, 1, 3, &encoded);
+    assert_int_equal(encoded.len, 0); /* it is the ledger's */
+    settle(&process);
+    assert_int_equal(counted(&process, RESULT_DONE), 1);
+    assert_int_equal(counted(&process, RESULT_REPLACED), 1);
+    process_end(&process);
+    scratch_read(&scratch, "job/g000001/journal-000001.log", &bytes);
+    process_start(&process);
+    expect_open(&process, 1, "e");
+    process_end(&process);
+    /* Cut anywhere in that record: none of them. */
+    struct journal_reader reader;
+    struct journal_record record;
+    struct err err = { 0 };
+    uint64_t start_bytes = 0;
+    uint64_t end_bytes = 0;
+    assert_int_equal(journal_read_open(&reader, generation.dir_fd, 1, &err), 0);
+    while (end_bytes == 0 && journal_read_next(&reader, &record, &err) == 1) {
+        if (record.kind == JOURNAL_RESULTS)
+            end_bytes = reader.valid_bytes;
+        else
+            start_bytes = reader.valid_bytes;
+    }
+    journal_read_done(&reader);
+    assert_true(start_bytes < end_bytes && end_bytes <= bytes.len);
+    for (uint64_t len = start_bytes + 1; len < end_bytes; len += 7) {
+        scratch_write(&scratch, "job/g000001/journal-000001.log", bytes.data, (size_t)len);
+        struct ledger *ledger = NULL;
+        struct ledger_counts counts;
+        assert_int_equal(ledger_read(&ledger, &generation, &err), 0);
+        ledger_counts(ledger, &counts);
+        assert_int_equal(counts.sum.count[RESULT_DONE] + counts.sum.count[RESULT_REPLACED], 0);
+        ledger_free(ledger);
+    }
+}
+
+static void test_segment_is_sealed_with_encoded_results(void **state)
+{
+    (void)state;
+    struct process process;
+    SCOPED(buf) struct buf encoded = { 0 };
+    process_start(&process);
+    expect_open(&process, 1, "ace");
+    for (uint32_t i = 0; i <= 4; i += 2)
+        encode(&encoded, i, RESULT_DONE);
+    ledger_report_encoded(process.ledger, 1, 3, &encoded);
+    settle(&process);
+    assert_true(has_sealed(1));
+    process_end(&process);
+}
+
+static void test_parts_of_packs_are_found_with_their_notes(void **state)
+{
+    (void)state;
+    struct process process;
+    struct err err = { 0 };
+    const struct journal_upload upload = { .segment = 1, .ordinal = 0, .token = "token" };
+    process_start(&process);
+    expect_open(&process, 1, "ace");
+    assert_int_equal(ledger_begin(process.ledger, &upload, &err), 0);
+    for (uint32_t i = 1; i <= 3; i++) {
+        const struct store_part part = { .number = i, .size_bytes = 7, .etag = "p" };
+        struct buf note = { 0 };
+        buf_printf(&note, "note %u", i);
+        if (i == 3)
+            ledger_part(process.ledger, 1, 0, &part); /* one that has none */
+        else
+            ledger_pack_part(process.ledger, 1, 0, &part, &note);
+        assert_int_equal(note.len, i == 3 ? 6 : 0);
+        buf_done(&note);
+    }
+    process_end(&process);
+
+    struct ledger_upload found;
+    process_start(&process);
+    assert_true(ledger_find_upload(process.ledger, 1, 0, &found));
+    assert_int_equal(found.part_count, 3);
+    assert_string_equal(buf_text(&found.notes[0]), "note 1");
+    assert_string_equal(buf_text(&found.notes[1]), "note 2");
+    assert_int_equal(found.notes[2].len, 0);
+    ledger_upload_done(&found);
+    ledger_upload_done(&found);
+    ledger_drop(process.ledger, 1, 0);
+    process_end(&process);
+    process_start(&process);
+    assert_false(ledger_find_upload(process.ledger, 1, 0, &found));
+    process_end(&process);
+}
+
+/* Entries a and c are for one pack, e is for another. */
+static const struct recorded in_packs[] = {
+    { "a", ENTRY_FILE, PLAN_NEW, RESULT_OPEN, 10, 0, 0644, NULL, false, "p1", NULL, NULL },
+    { "b", ENTRY_FILE, PLAN_UNCHANGED, RESULT_OPEN, 20, 0, 0644, NULL, false, NULL, NULL, NULL },
+    { "c", ENTRY_FILE, PLAN_REPLACE, RESULT_OPEN, 30, 0, 0644, NULL, false, "p1", NULL, NULL },
+    { "d", ENTRY_SPECIAL, PLAN_SKIP, RESULT_OPEN, 0, 0, 0644, NULL, false, NULL, NULL, NULL },
+    { "e", ENTRY_FILE, PLAN_COMPARE, RESULT_OPEN, 50, 0, 0644, NULL, false, "p2", NULL, NULL },
+};
+
+static void test_failures_of_stored_packs_stay_and_others_are_tried_again(void **state)
+{
+    (void)state;
+    struct process process;
+    struct err err = { 0 };
+    recorded_segment(&generation, 3, in_packs, PLANNED, false);
+    assert_int_equal(generation_refresh(&generation, &err), 0);
+    process_start(&process);
+    expect_open(&process, 3, "ace");
+    report(&process, 3, "c", RESULT_FAILED); /* could not be read; the pack is stored without it */
+    report(&process, 3, "a", RESULT_DONE);
+    report(&process, 3, "e", RESULT_FAILED); /* its pack was not stored */
+    settle(&process);
+    assert_int_equal(ledger_next_retry(process.ledger, 2, 3), 3);
+    expect_taken(&process, 3, true, "e");
+    assert_int_equal(counted(&process, RESULT_FAILED), 1);
+    report(&process, 3, "e", RESULT_DONE);
+    settle(&process);
+    assert_true(ledger_segment_sealed(process.ledger, 3));
+    assert_int_equal(counted(&process, RESULT_FAILED), 1);
+    assert_int_equal(counted(&process, RESULT_DONE), 2);
+    process_end(&process);
+}
+
+static void test_failures_before_a_kill_are_open_unless_their_pack_is_stored(void **state)
+{
+    (void)state;
+    struct process process;
+    struct err err = { 0 };
+    recorded_segment(&generation, 3, in_packs, PLANNED, false);
+    assert_int_equal(generation_refresh(&generation, &err), 0);
+    process_start(&process);
+    expect_open(&process, 3, "ace");
+    report(&process, 3, "c", RESULT_FAILED);
+    process_end(&process);
+    process_start(&process);
+    expect_open(&process, 3, "ace"); /* p1 is not stored: c may come into it */
+    report(&process, 3, "c", RESULT_FAILED);
+    report(&process, 3, "a", RESULT_DONE);
+    process_end(&process);
+    process_start(&process);
+    expect_open(&process, 3, "e");
+    process_end(&process);
+}
+
 struct reporter {
     struct thread thread;
     struct process *process;
@@ -673,6 +843,11 @@ int main(void)
         CASE(test_retried_success_before_a_kill_is_not_lost),
         CASE(test_intents_of_earlier_processes_are_found),
         CASE(test_large_objects_under_way_are_found_with_their_parts),
+        CASE(test_encoded_results_are_kept_all_or_none),
+        CASE(test_segment_is_sealed_with_encoded_results),
+        CASE(test_parts_of_packs_are_found_with_their_notes),
+        CASE(test_failures_of_stored_packs_stay_and_others_are_tried_again),
+        CASE(test_failures_before_a_kill_are_open_unless_their_pack_is_stored),
         CASE(test_many_batches_from_many_threads_are_all_kept),
         CASE(test_claim_taken_over_stops_the_process),
         CASE(test_released_ledger_writes_no_more),

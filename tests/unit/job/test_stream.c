@@ -334,6 +334,120 @@ static void test_record_without_results_is_an_error(void **state)
     job_close(&job);
 }
 
+/* Two packs, of which the second begins in the middle; what stays in one of an earlier run; an
+ * object of its own. The etag of a pack is with the first member that is in it. */
+static const struct recorded packed[] = {
+    { "a", ENTRY_FILE, PLAN_NEW, RESULT_FAILED, 1, 100, 0600, NULL, false, "p1", NULL, NULL },
+    { "b", ENTRY_FILE, PLAN_NEW, RESULT_DONE, 2, 100, 0600, "etag1", false, "p1", NULL, NULL },
+    { "c", ENTRY_FILE, PLAN_UNCHANGED, RESULT_OPEN, 3, 100, 0600, NULL, false, NULL, "old", "eo" },
+    { "d", ENTRY_FILE, PLAN_NEW, RESULT_DONE, 4, 100, 0600, NULL, false, "p1", NULL, NULL },
+    { "e", ENTRY_FILE, PLAN_NEW, RESULT_DONE, 5, 100, 0600, "own", false, NULL, NULL, NULL },
+    { "f", ENTRY_FILE, PLAN_REPLACE, RESULT_REPLACED, 6, 9, 0600, "etag2", false, "p2", "old",
+      "eo" },
+    { "g", ENTRY_FILE, PLAN_COMPARE, RESULT_UNCHANGED, 7, 9, 0600, NULL, false, "p2", "old", "e2" },
+    { "h", ENTRY_GONE, PLAN_REPLACE, RESULT_REPLACED, 0, 9, 0, NULL, false, "p2", NULL, NULL },
+    { "i", ENTRY_FILE, PLAN_NEW, RESULT_DONE, 8, 9, 0600, NULL, false, "p2", NULL, NULL },
+};
+
+static void test_record_knows_which_pack_an_entry_is_in(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *pack, *etag;
+    } want[] = { { "b", "p1", "etag1" }, { "c", "old", "eo" },   { "d", "p1", "etag1" },
+                 { "e", NULL, NULL },    { "f", "p2", "etag2" }, { "g", "old", "e2" },
+                 { "i", "p2", "etag2" } };
+    struct job job;
+    struct stream_item item;
+    struct err err = { 0 };
+    make_job(&job);
+    recorded_generation(&job, 1, packed, sizeof packed / sizeof *packed);
+    struct stream *stream = stream_record(&job, NULL);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        assert_int_equal(stream_next(stream, &item, &err), 1);
+        assert_string_equal(item.key, want[i].key);
+        assert_int_equal(item.pack == NULL, want[i].pack == NULL);
+        if (item.pack == NULL)
+            continue;
+        assert_string_equal(item.pack, want[i].pack);
+        assert_string_equal(item.pack_etag, want[i].etag);
+    }
+    assert_int_equal(stream_next(stream, &item, &err), 0);
+    stream_close(stream);
+    job_close(&job);
+}
+
+/* ---- what nobody asked for ---- */
+
+struct passed {
+    struct buf keys;
+    const char *refuse;
+};
+
+static int note_passed(void *ctx, const struct stream_item *item, struct err *err)
+{
+    struct passed *passed = ctx;
+    if (passed->refuse != NULL && strcmp(item->key, passed->refuse) == 0)
+        return err_set(err, ERR_STOPPED, "enough");
+    buf_printf(&passed->keys, "%s%s", passed->keys.len != 0 ? " " : "", item->key);
+    return 0;
+}
+
+static void test_what_is_passed_over_is_told_once(void **state)
+{
+    (void)state;
+    struct job job;
+    struct stream_item *item = NULL;
+    struct err err = { 0 };
+    struct passed passed = { 0 };
+    make_job(&job);
+    recorded_generation(&job, 1, packed, sizeof packed / sizeof *packed);
+    struct stream *stream = stream_record(&job, NULL);
+    stream_tell_passed(stream, note_passed, &passed);
+    assert_int_equal(stream_seek(stream, "a", &item, &err), 0);
+    assert_int_equal(stream_seek(stream, "c", &item, &err), 1);
+    assert_string_equal(buf_text(&passed.keys), "b");
+    assert_int_equal(stream_seek(stream, "c", &item, &err), 1); /* again */
+    assert_int_equal(stream_seek(stream, "ca", &item, &err), 0);
+    assert_int_equal(stream_seek(stream, "f", &item, &err), 1);
+    assert_string_equal(buf_text(&passed.keys), "b d e");
+    assert_int_equal(stream_drain(stream, &err), 0);
+    assert_string_equal(buf_text(&passed.keys), "b d e g i");
+    assert_int_equal(stream_drain(stream, &err), 0);
+    assert_string_equal(buf_text(&passed.keys), "b d e g i");
+    stream_close(stream);
+    buf_done(&passed.keys);
+    job_close(&job);
+}
+
+static void test_who_is_told_can_end_it(void **state)
+{
+    (void)state;
+    struct job job;
+    struct stream_item *item = NULL;
+    struct err err = { 0 };
+    struct passed passed = { .refuse = "d" };
+    make_job(&job);
+    recorded_generation(&job, 1, packed, sizeof packed / sizeof *packed);
+    struct stream *stream = stream_record(&job, NULL);
+    stream_tell_passed(stream, note_passed, &passed);
+    assert_int_equal(stream_seek(stream, "f", &item, &err), -1);
+    assert_int_equal(err.kind, ERR_STOPPED);
+    assert_string_equal(buf_text(&passed.keys), "b c");
+    stream_close(stream);
+    buf_done(&passed.keys);
+    /* The same of what is left at the end. */
+    err_clear(&err);
+    stream = stream_record(&job, NULL);
+    struct passed late = { .refuse = "i" };
+    stream_tell_passed(stream, note_passed, &late);
+    assert_int_equal(stream_drain(stream, &err), -1);
+    assert_string_equal(buf_text(&late.keys), "b c d e f g");
+    stream_close(stream);
+    buf_done(&late.keys);
+    job_close(&job);
+}
+
 /* ---- a crawl ---- */
 
 static void test_crawl_gives_its_items(void **state)
@@ -374,6 +488,9 @@ int main(void)
         CASE(test_record_goes_on_over_segments_and_after_keys),
         CASE(test_link_with_the_name_of_a_links_object_is_found_again),
         CASE(test_record_without_results_is_an_error),
+        CASE(test_record_knows_which_pack_an_entry_is_in),
+        CASE(test_what_is_passed_over_is_told_once),
+        CASE(test_who_is_told_can_end_it),
         CASE(test_crawl_gives_its_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

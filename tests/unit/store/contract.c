@@ -513,6 +513,76 @@ static void test_parts_in_any_order_by_several_processes(void **state)
     mem_release(bytes);
 }
 
+/* Part i of one that grows: all but the last are at least the least, and each has another size. */
+static size_t growing_bytes(const struct store *store, uint32_t number)
+{
+    const uint64_t least = store->limits.min_part_bytes;
+    static const size_t more[] = { 70000, 0, 1, 12345 };
+    return number == 5 ? 1 : (size_t)(least < 4096 ? 4096 : least) + more[number - 1];
+}
+
+/* Its size is not known when it begins; parts are of any size and come in any order. */
+static void test_object_that_grows(void **state)
+{
+    struct store *store = *state;
+    enum { COUNT = 5 };
+    size_t at[COUNT + 1] = { 0 };
+    for (uint32_t i = 0; i < COUNT; i++)
+        at[i + 1] = at[i] + growing_bytes(store, i + 1);
+    unsigned char *bytes = mem_alloc(at[COUNT]);
+    for (size_t i = 0; i < at[COUNT]; i++)
+        bytes[i] = (unsigned char)(i * 13 + i / 257);
+    const struct store_put put = { .key = "d/growing", .tag = "t", .attr = &some_attr };
+    static const uint32_t order[COUNT] = { 3, 1, 5, 2, 4 };
+    char token[STORE_TOKEN_MAX] = "";
+    struct store_part parts[COUNT] = { 0 };
+    struct store_result result = { 0 };
+    struct err err = { 0 };
+    assert_int_equal(store->driver->begin(store, &put, STORE_GROWS, token, &err), 0);
+    struct store *later = contract->open_again();
+    for (size_t i = 0; i < COUNT; i++) {
+        const uint32_t number = order[i];
+        struct store *by = i % 2 != 0 ? later : store;
+        const size_t len = at[number] - at[number - 1];
+        struct digest digest;
+        assert_int_equal(digest_init(&digest, 0, &err), 0);
+        struct body body = body_of_memory(bytes + at[number - 1], len, &digest, NULL);
+        assert_int_equal(by->driver->part(by, &put, token, number, at[number - 1], &body,
+                                          &parts[number - 1], &err),
+                         0);
+        assert_int_equal(parts[number - 1].size_bytes, len);
+        digest_done(&digest);
+    }
+    contract_expect_absent(store, "d/growing");
+    assert_int_equal(later->driver->commit(later, &put, token, parts, COUNT, &result, &err), 0);
+    assert_int_equal(publish(later, "d/growing", "t", false), ERR_NONE);
+    expect_bytes(store, "d/growing", bytes, at[COUNT]);
+    SCOPED(object) struct object object = { 0 };
+    assert_int_equal(try_head(store, "d/growing", &object), ERR_NONE);
+    assert_int_equal(object.size_bytes, at[COUNT]);
+    expect_attr(&object.attr, &some_attr);
+    later->driver->close(later);
+    mem_release(bytes);
+}
+
+static void test_object_that_grew_can_be_aborted(void **state)
+{
+    struct store *store = *state;
+    const struct store_put put = { .key = "d/growing", .tag = "t", .attr = &some_attr };
+    char token[STORE_TOKEN_MAX] = "";
+    struct store_part part = { 0 };
+    struct digest digest;
+    struct err err = { 0 };
+    assert_int_equal(digest_init(&digest, 0, &err), 0);
+    struct body body = body_of_memory("text", 4, &digest, NULL);
+    assert_int_equal(store->driver->begin(store, &put, STORE_GROWS, token, &err), 0);
+    assert_int_equal(store->driver->part(store, &put, token, 1, 0, &body, &part, &err), 0);
+    digest_done(&digest);
+    assert_int_equal(store->driver->abort(store, put.key, token, &err), 0);
+    contract_expect_absent(store, "d/growing");
+    expect_list(store, "", "", false, store->limits.is_tree ? "d/\n" : "");
+}
+
 static void test_abort_leaves_nothing(void **state)
 {
     struct store *store = *state;
@@ -853,6 +923,8 @@ int contract_run(const struct contract *of)
         CASE(test_kinds_are_told_apart),
         CASE(test_directories_are_objects_with_attributes),
         CASE(test_parts_in_any_order_by_several_processes),
+        CASE(test_object_that_grows),
+        CASE(test_object_that_grew_can_be_aborted),
         CASE(test_abort_leaves_nothing),
         CASE(test_commit_with_a_missing_part_fails),
         CASE(test_listing_is_in_the_order_of_bytes),
