@@ -807,8 +807,10 @@ static void end_pack(struct worker *worker, struct packing *packing)
     struct err err = packing->err;
     struct store_result stored = { 0 };
     if (err.kind == ERR_NONE && stop_check(run->stop, &err) == 0 && packing->result_count != 0 &&
-        store_pack(worker, packing, &stored, &err) == 0)
+        store_pack(worker, packing, &stored, &err) == 0) {
+        atomic_fetch_add(&run->packs, 1);
         report_members(worker, packing, stored.etag, NULL);
+    }
     if (err.kind != ERR_NONE)
         give_up(worker, packing, &err);
     packing_remove(run, packing);

@@ -158,6 +158,7 @@ struct run {
     struct flow read_flow; /* of bytes that are only read, to compare */
     atomic_uint_fast64_t moved;
     atomic_uint_fast64_t retries;
+    atomic_uint_fast64_t packs; /* stored */
     atomic_uint active_count;
 
     struct dispatch dispatch;

@@ -27,6 +27,16 @@ static struct row row_of(const char *name, const struct snapshot_sum *sum)
     return row;
 }
 
+/* What went into packs is counted by itself; how many packs that makes is said beside. */
+static void note_packs(const struct snapshot *snap, struct row *row)
+{
+    char count[UNITS_TEXT_MAX];
+    const size_t len = strlen(row->note);
+    if (snap->packs != 0)
+        snprintf(row->note + len, sizeof(row->note) - len, "%s%s pack%s", len != 0 ? ", " : "",
+                 units_count(snap->packs, count), snap->packs == 1 ? "" : "s");
+}
+
 static void note_done(const struct snapshot *snap, struct row *row)
 {
     char new_count[UNITS_TEXT_MAX];
@@ -37,6 +47,7 @@ static void note_done(const struct snapshot *snap, struct row *row)
         snprintf(row->note, sizeof(row->note), "%s new, %s replaced", new_count, replaced_count);
     else if (snap->new_count != 0)
         snprintf(row->note, sizeof(row->note), "all new");
+    note_packs(snap, row);
 }
 
 static void note_failed(const struct snapshot *snap, struct row *row)
