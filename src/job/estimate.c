@@ -26,6 +26,8 @@ struct reader {
     struct bucket *buckets;
     size_t count, last; /* last: the one that was counted last */
     struct buf key, location;
+    struct buf pack, kept; /* the pack that is counted, and the one of what stays */
+    uint64_t pack_bytes;
 };
 
 static void reader_done(struct reader *reader)
@@ -35,6 +37,8 @@ static void reader_done(struct reader *reader)
     mem_release(reader->buckets);
     buf_done(&reader->key);
     buf_done(&reader->location);
+    buf_done(&reader->pack);
+    buf_done(&reader->kept);
 }
 
 static struct bucket *bucket_of(struct reader *reader, const char *location)
@@ -71,10 +75,52 @@ static void count_in_bucket(struct reader *reader, const struct plan_entry *entr
         reader->sum->most_objects = objects;
 }
 
+/* The pack is complete: one object, at most as large as what it holds. */
+static void end_pack(struct reader *reader)
+{
+    struct estimate *sum = reader->sum;
+    if (reader->pack.len == 0)
+        return;
+    sum->objects++;
+    sum->all_objects++;
+    sum->requests += requests_for(reader->pack_bytes, &reader->store->limits);
+    if (reader->pack_bytes > sum->largest_bytes)
+        sum->largest_bytes = reader->pack_bytes;
+    if (sum->all_objects > sum->most_objects)
+        sum->most_objects = sum->all_objects;
+    buf_clear(&reader->pack);
+    reader->pack_bytes = 0;
+}
+
+/* Members of a pack are beside each other in the plan. */
+static void add_packed(struct reader *reader, const struct plan_entry *entry)
+{
+    struct estimate *sum = reader->sum;
+    sum->all_bytes += entry->size_bytes;
+    if (entry->action == PLAN_UNCHANGED) {
+        if (strcmp(buf_text(&reader->kept), entry->kept) == 0)
+            return;
+        buf_clear(&reader->kept);
+        buf_add_text(&reader->kept, entry->kept);
+        sum->all_objects++;
+        return;
+    }
+    if (strcmp(buf_text(&reader->pack), entry->pack) != 0) {
+        end_pack(reader);
+        buf_add_text(&reader->pack, entry->pack);
+    }
+    sum->bytes += entry->size_bytes;
+    reader->pack_bytes += entry->size_bytes;
+}
+
 static void add(struct reader *reader, const struct plan_entry *entry)
 {
     struct estimate *sum = reader->sum;
     const struct store_limits *limits = &reader->store->limits;
+    if (entry->pack != NULL || entry->kept != NULL) {
+        add_packed(reader, entry);
+        return;
+    }
     /* Where keys are no paths, a directory is an object only when nothing is in it. */
     const bool is_object =
         entry->kind == ENTRY_DIR ? entry->empty && !limits->is_tree : entry->kind != ENTRY_SPECIAL;
@@ -122,6 +168,7 @@ int estimate_read(struct estimate *ret_estimate, const struct job *job, uint32_t
     int result = 0;
     for (uint32_t i = 1; result == 0 && i <= generation.sealed; i++)
         result = add_segment(&reader, &generation, i, err);
+    end_pack(&reader);
     generation_done(&generation);
     return result;
 }

@@ -168,8 +168,9 @@ static int take_message(struct ledger *ledger, struct message *message, struct e
                          message->bytes.data, message->bytes.len);
         return 0;
     case MESSAGE_DROP:
+        /* Written at once: the next try of this run reads it from the file. */
         journal_add_drop(&ledger->journal, message->segment, message->first);
-        return 0;
+        return journal_flush(&ledger->journal, false, err);
     case MESSAGE_FLUSH:
     case MESSAGE_RELEASE:
         return 0;

@@ -21,6 +21,7 @@
 struct part {
     struct buf bytes;
     struct chunk *chunk; /* instead: its bytes */
+    uint64_t crc64;      /* of its bytes */
     uint64_t offset_bytes;
     uint32_t number;
     struct buf note;
@@ -49,6 +50,7 @@ static void chunk_free(struct chunk *chunk)
     pack_chunk_free(chunk->bytes);
     buf_done(&chunk->content);
     buf_done(&chunk->results);
+    buf_done(&chunk->name);
     mem_release(chunk);
 }
 
@@ -147,69 +149,34 @@ static struct pack_join *join_new(const struct run *run, const struct packing *p
 
 /* ---- what an earlier process did ---- */
 
-static void note_identity(const struct identity *identity, struct buf *note)
-{
-    buf_add_varint(note, identity->ordinal);
-    buf_add_varint(note, identity->ino);
-    buf_add_varint(note, identity->size_bytes);
-    buf_add_signed(note, identity->mtime_ns);
-    buf_add_signed(note, identity->ctime_ns);
-}
-
-static void take_identity(struct view *view, struct identity *identity)
-{
-    identity->ordinal = (uint32_t)view_varint(view);
-    identity->ino = view_varint(view);
-    identity->size_bytes = view_varint(view);
-    identity->mtime_ns = view_signed(view);
-    identity->ctime_ns = view_signed(view);
-}
-
-/* docs/formats.md, "What a part of a pack holds". */
 static void write_note(struct packing *packing, struct buf *note)
 {
-    buf_add_varint(note, packing->through);
-    buf_add_varint(note, packing->piece_end);
-    if (packing->piece_end != 0) {
-        buf_add_u64(note, packing->piece_crc64);
-        note_identity(&packing->piece, note);
-    }
-    buf_add_varint(note, packing->results.len - packing->noted);
-    buf_add(note, buf_text(&packing->results) + packing->noted,
-            packing->results.len - packing->noted);
+    const struct pack_note known = { .through = packing->through,
+                                     .piece_end = packing->piece_end,
+                                     .piece_crc64 = packing->piece_crc64,
+                                     .piece = packing->piece,
+                                     .results =
+                                         view_of(buf_text(&packing->results) + packing->noted,
+                                                 packing->results.len - packing->noted) };
+    pack_note_encode(&known, note);
     packing->noted = packing->results.len;
     pack_join_delta(packing->join, note);
 }
 
-static uint32_t count_results(const struct buf *results)
+static bool read_note(struct packing *packing, const struct buf *bytes)
 {
-    struct view view = view_of(results->data, results->len);
-    uint32_t count = 0;
-    uint32_t ordinal = 0;
-    enum result_status status = RESULT_OPEN;
-    while (view_left(&view) != 0 && result_skip(&view, &ordinal, &status) == 0)
-        count++;
-    return view_left(&view) == 0 ? count : UINT32_MAX;
-}
-
-static bool read_note(struct packing *packing, const struct buf *note)
-{
-    struct view view = view_of(note->data, note->len);
-    const uint64_t through = view_varint(&view);
-    packing->piece_end = view_varint(&view);
-    if (packing->piece_end != 0) {
-        packing->piece_crc64 = view_u64(&view);
-        take_identity(&view, &packing->piece);
-    }
-    const uint64_t len = view_varint(&view);
-    const void *results = len <= view_left(&view) ? view_bytes(&view, (size_t)len) : NULL;
-    if (view.bad || results == NULL || through > SEGMENT_ENTRIES_MAX)
+    struct pack_note note;
+    if (pack_note_decode(&note, bytes->data, bytes->len) < 0 || note.through < packing->through)
         return false;
-    packing->through = (uint32_t)through;
-    buf_add(&packing->results, results, (size_t)len);
+    packing->through = note.through;
+    packing->piece_end = note.piece_end;
+    packing->piece_crc64 = note.piece_crc64;
+    packing->piece = note.piece;
+    packing->result_count += note.result_count;
+    buf_add(&packing->results, note.results.at, view_left(&note.results));
     packing->noted = packing->results.len;
     struct err ignored = { 0 }; /* what does not fit is made again */
-    return pack_join_replay(packing->join, view.at, view_left(&view), &ignored) == 0;
+    return pack_join_replay(packing->join, note.delta.at, view_left(&note.delta), &ignored) == 0;
 }
 
 static const struct store_part *find_part(const struct ledger_upload *upload, uint32_t number,
@@ -238,9 +205,7 @@ static bool take_parts(struct packing *packing, const struct ledger_upload *uplo
         packing->part_number++;
         packing->offset_bytes += part->size_bytes;
     }
-    packing->result_count = count_results(&packing->results);
-    return packing->result_count != UINT32_MAX &&
-           pack_join_bytes(packing->join) == packing->offset_bytes;
+    return pack_join_bytes(packing->join) == packing->offset_bytes;
 }
 
 static void start_anew(struct run *run, struct packing *packing)
@@ -347,6 +312,13 @@ static struct store_put pack_put(const struct run *run, const struct packing *pa
                                .meta_count = spec->meta_count };
 }
 
+static int find_key(const struct run *run, struct packing *packing, struct err *err)
+{
+    if (packing->key.len != 0)
+        return 0;
+    return run->store->driver->map_key(run->store, packing->name, &packing->key, err);
+}
+
 /* Before anything of it is stored: is its place free, or may what is there be replaced? What an
  * earlier try of this generation left is. */
 static int ask_place(struct worker *worker, struct packing *packing, struct err *err)
@@ -354,8 +326,7 @@ static int ask_place(struct worker *worker, struct packing *packing, struct err 
     struct run *run = worker->run;
     if (packing->asked)
         return 0;
-    if (packing->key.len == 0 &&
-        run->store->driver->map_key(run->store, packing->name, &packing->key, err) < 0)
+    if (find_key(run, packing, err) < 0)
         return -1;
     const bool ours = packing->resumed || packing->is_again ||
                       worker_was_begun(worker, packing->segment, packing->first);
@@ -413,8 +384,9 @@ static uint64_t part_bytes(const struct store_limits *limits, uint32_t number)
 {
     const uint32_t step = limits->max_parts / PART_STEPS;
     const uint32_t shift = step != 0 ? number / step : 0;
-    return (limits->part_bytes < CHUNK_CONTENT_BYTES ? CHUNK_CONTENT_BYTES : limits->part_bytes)
-           << (shift < PART_STEPS ? shift : PART_STEPS);
+    const uint64_t least =
+        limits->min_part_bytes > CHUNK_CONTENT_BYTES ? limits->min_part_bytes : CHUNK_CONTENT_BYTES;
+    return least << (shift < PART_STEPS ? shift : PART_STEPS);
 }
 
 static void part_done(struct part *part)
@@ -433,11 +405,10 @@ static int upload_part(struct worker *worker, struct packing *packing, struct pa
     const struct store_put put = pack_put(run, packing, &attr);
     struct store_part stored = { 0 };
     for (uint32_t tries = 1;; tries++) {
-        struct digest digest = { .kinds = DIGEST_CRC64NVME };
-        struct body body = body_of_memory(bytes->data, bytes->len, &digest, &run->flow);
+        struct body body = body_of_memory(bytes->data, bytes->len, NULL, &run->flow);
         if (run->store->driver->part(run->store, &put, packing->token, part->number,
                                      part->offset_bytes, &body, &stored, err) == 0) {
-            stored.crc64 = digest.crc64;
+            stored.crc64 = part->crc64;
             break;
         }
         if (worker_wait_to_retry(worker, tries, err) < 0)
@@ -469,6 +440,8 @@ static int cut_part(struct worker *worker, struct packing *packing, struct part 
     part->number = ++packing->part_number;
     part->offset_bytes = packing->offset_bytes;
     packing->offset_bytes += bytes->len;
+    part->crc64 = packing->bytes_crc64;
+    packing->bytes_crc64 = 0;
     if (part->chunk == NULL) {
         part->bytes = packing->bytes;
         packing->bytes = (struct buf){ 0 };
@@ -476,15 +449,29 @@ static int cut_part(struct worker *worker, struct packing *packing, struct part 
     return 0;
 }
 
-static void finish_piece(struct packing *packing, const struct chunk *chunk)
+static void add_results(struct packing *packing, const struct chunk *chunk)
+{
+    buf_add(&packing->results, buf_text(&chunk->results), chunk->results.len);
+    packing->result_count += chunk->result_count;
+}
+
+/* Pieces are read in any order and by several workers: only here is it known whether they are of
+ * one and the same file. */
+static int take_piece(struct packing *packing, const struct chunk *chunk, struct err *err)
 {
     const uint64_t before = packing->piece_end;
+    if (before != 0 && !identity_same(&packing->piece, &chunk->identity)) {
+        add_results(packing, chunk);
+        return err_set(err, ERR_CHANGED, "'%s' changed while it was packed",
+                       buf_text(&chunk->name));
+    }
+    packing->piece = chunk->identity;
     packing->piece_crc64 = before == 0 ? chunk->piece_crc64
                                        : crc64nvme_combine(packing->piece_crc64, chunk->piece_crc64,
                                                            chunk->piece_end - before);
     packing->piece_end = chunk->piece_end;
     if (chunk->piece_end != chunk->identity.size_bytes)
-        return;
+        return 0;
     struct view view = view_of(chunk->results.data, chunk->results.len);
     struct result result = { 0 };
     if (result_decode(&view, &result) == 0) {
@@ -494,24 +481,24 @@ static void finish_piece(struct packing *packing, const struct chunk *chunk)
         result_done(&result);
     }
     packing->piece_end = 0;
+    return 0;
 }
 
-static void take_results(struct packing *packing, const struct chunk *chunk)
+static int take_results(struct packing *packing, const struct chunk *chunk, struct err *err)
 {
     packing->through = chunk->through;
-    if (chunk->piece_end != 0) {
-        finish_piece(packing, chunk);
-        return;
-    }
-    buf_add(&packing->results, buf_text(&chunk->results), chunk->results.len);
-    packing->result_count += chunk->result_count;
+    if (chunk->piece_end != 0)
+        return take_piece(packing, chunk, err);
+    add_results(packing, chunk);
+    return 0;
 }
 
 /* 1: there is a part to upload, which may be the chunk itself. */
 static int join_chunk(struct worker *worker, struct packing *packing, struct chunk *chunk,
                       struct part *part, struct err *err)
 {
-    take_results(packing, chunk);
+    if (take_results(packing, chunk, err) < 0)
+        return -1;
     if (packing->err.kind != ERR_NONE)
         return 0;
     const struct buf *bytes = pack_chunk_bytes(chunk->bytes);
@@ -519,6 +506,8 @@ static int join_chunk(struct worker *worker, struct packing *packing, struct chu
         pack_join_add(packing->join, chunk->bytes, err) < 0)
         return -1;
     const uint64_t enough = part_bytes(&worker->run->store->limits, packing->part_number);
+    packing->bytes_crc64 =
+        crc64nvme_combine(packing->bytes_crc64, pack_chunk_crc64(chunk->bytes), bytes->len);
     if (packing->bytes.len == 0 && bytes->len >= enough)
         part->chunk = chunk;
     else
@@ -769,6 +758,7 @@ static int store_pack(struct worker *worker, struct packing *packing, struct sto
         result = put_whole(worker, packing, packing->key.data, &packing->bytes, stored, err);
     } else {
         struct part part = { 0 };
+        packing->bytes_crc64 = crc64nvme(0, packing->bytes.data, packing->bytes.len);
         result = cut_part(worker, packing, &part, err);
         if (result == 0)
             result = upload_part(worker, packing, &part, err);
@@ -794,12 +784,15 @@ static void give_up(struct worker *worker, struct packing *packing, struct err *
     /* What an earlier process began is not there any more: the next try begins anew. */
     if (packing->resumed && err->kind == ERR_ABSENT)
         err->kind = ERR_CHANGED;
-    /* What the network broke is tried again at the end, from its first missing part. */
-    const bool is_kept = err_trait(err->kind)->retry &&
+    /* What the network broke is tried again at the end, from its first missing part. What changed
+     * is in a part already. */
+    const bool is_kept = err_trait(err->kind)->retry && err->kind != ERR_CHANGED &&
                          ledger_tries_again(run->ledger, packing->segment, BATCH_TRIES);
     if (packing->begun && !is_kept) {
         struct err ignored = { 0 }; /* `lade uploads` finds it */
-        (void)!run->store->driver->abort(run->store, packing->key.data, packing->token, &ignored);
+        if (find_key(run, packing, &ignored) == 0)
+            (void)!run->store->driver->abort(run->store, packing->key.data, packing->token,
+                                             &ignored);
         ledger_drop(run->ledger, packing->segment, packing->first);
     }
     err_at(err, "pack '%s'", packing->name);

@@ -182,24 +182,6 @@ static void add_entry(struct worker *worker, struct chunk *chunk, const struct w
     add_result(chunk, entry, &member, status_of(entry));
 }
 
-static bool same_identity(const struct identity *a, const struct identity *b)
-{
-    return a->ordinal == b->ordinal && a->ino == b->ino && a->size_bytes == b->size_bytes &&
-           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
-}
-
-/* The file must be the one that its other pieces are of. */
-static int check_identity(struct worker *worker, struct packing *packing,
-                          const struct identity *identity, struct err *err)
-{
-    SCOPED_LOCK(&worker->run->dispatch.lock);
-    if (packing->piece.ordinal != identity->ordinal || packing->piece.size_bytes == 0)
-        packing->piece = *identity;
-    if (same_identity(&packing->piece, identity))
-        return 0;
-    return err_set(err, ERR_CHANGED, "changed while it was packed");
-}
-
 /* Its header may be at the store already, so when the file moves the whole pack is spoilt. */
 static int add_piece(struct worker *worker, struct chunk *chunk, const struct work *work,
                      struct err *err)
@@ -215,7 +197,7 @@ static int add_piece(struct worker *worker, struct chunk *chunk, const struct wo
                                          .mtime_ns = file.mtime_ns,
                                          .ctime_ns = file.ctime_ns };
     int result = file.size_bytes == entry->size_bytes
-                     ? check_identity(worker, work->packing, &chunk->identity, err)
+                     ? 0
                      : err_set(err, ERR_CHANGED, "changed since the plan was made");
     if (result == 0)
         result = read_range(file.fd, work->piece_offset, work->piece_bytes, &chunk->content, err);
@@ -223,6 +205,8 @@ static int add_piece(struct worker *worker, struct chunk *chunk, const struct wo
         result = source_check(&file, &worker->dirs, entry->name, err);
     if (result == 0) {
         set_file(&member, &file);
+        buf_clear(&chunk->name);
+        buf_add_text(&chunk->name, entry->name);
         chunk->piece_end = work->piece_offset + work->piece_bytes;
         chunk->piece_crc64 = crc64nvme(0, chunk->content.data, chunk->content.len);
         pack_chunk_piece(chunk->bytes, &member, work->piece_offset, chunk->content.data,
@@ -241,6 +225,7 @@ void packing_make_chunk(struct worker *worker, struct chunk *chunk, const struct
         if (add_piece(worker, chunk, work, &err) == 0)
             return;
         err_at(&err, "'%s'", work->entries[0].name);
+        packing_pass_over(chunk, work); /* it fails with the pack, and has no other end */
         SCOPED_LOCK(&worker->run->dispatch.lock);
         packing_fail_locked(work->packing, &err);
         return;

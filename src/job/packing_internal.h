@@ -3,17 +3,11 @@
  */
 #pragma once
 
+#include "job/pack_note.h"
 #include "job/run_internal.h"
 #include "pack/join.h"
 
 #define CHUNK_SLABS 24u /* of the budget: a chunk, a file that is read for it, a part */
-
-/* A file that goes in pieces, as it was when the first was read. */
-struct identity {
-    uint32_t ordinal;
-    uint64_t ino, size_bytes;
-    int64_t mtime_ns, ctime_ns;
-};
 
 /* Members made ready, on their way into the pack. */
 struct chunk {
@@ -26,6 +20,7 @@ struct chunk {
     uint32_t member_count;
     uint32_t through; /* all entries before this ordinal are in the pack, or in no chunk */
     /* A piece of a file. */
+    struct buf name;
     struct identity identity;
     uint64_t piece_end; /* 0: whole files */
     uint64_t piece_crc64;
@@ -45,7 +40,6 @@ struct packing {
     struct store_part *parts;
     size_t part_count;
     struct err err;
-    struct identity piece; /* of the file that is in pieces now */
 
     /* Of who is joining. */
     struct pack_join *join;
@@ -55,6 +49,7 @@ struct packing {
     bool begun, resumed, asked, is_again;
     int64_t created_ns, begun_ns;
     struct buf bytes; /* of the next part */
+    uint64_t bytes_crc64;
     uint64_t offset_bytes;
     uint32_t part_number; /* of the last one */
     struct buf results;   /* of all members so far, encoded */
@@ -62,6 +57,7 @@ struct packing {
     size_t noted;     /* of the results, those in notes of earlier parts */
     uint32_t through; /* see struct chunk */
     uint64_t piece_end, piece_crc64;
+    struct identity piece; /* of the file that is in pieces now */
     atomic_uint retries;
 };
 

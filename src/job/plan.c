@@ -610,7 +610,10 @@ static void show_target(const struct planner *planner, const struct stream_item 
     buf_add_text(out, spec->dest);
     if (out->len != 0 && out->data[out->len - 1] != '/')
         buf_add_char(out, '/');
-    buf_add_text(out, from->key);
+    if (entry->pack == NULL)
+        buf_add_text(out, from->key);
+    else
+        buf_printf(out, "%s!/%s", entry->pack, entry->name);
 }
 
 static void show_source(const struct planner *planner, const struct plan_entry *entry,
@@ -745,9 +748,12 @@ static int plan_all(struct planner *planner, struct err *err)
         segment_sum_add(&planner->sum, &entry);
         if (entry.action == PLAN_SKIP || entry.action == PLAN_FAIL)
             tell_settled(planner, &entry);
-        if (planner->generation == NULL)
+        if (planner->generation == NULL) {
+            if (packer_place(&planner->packer, &entry, packable, 1, planner->sum.objects_bytes,
+                             err) < 0)
+                return -1;
             print_entry(planner, &from, &entry);
-        else if (add_to_segment(planner, &from, &entry, packable, err) < 0)
+        } else if (add_to_segment(planner, &from, &entry, packable, err) < 0)
             return -1;
         if (++planner->untold >= TELL_EVERY)
             tell(planner);
@@ -812,7 +818,7 @@ int plan_print(const struct plan_options *options, FILE *out, bool json,
                struct plan_progress *progress, struct err *err)
 {
     struct planner planner = { .options = options, .out = out, .json = json, .progress = progress };
-    packer_init(&planner.packer, options->spec, "", 1);
+    packer_init(&planner.packer, options->spec, "dryrun", 1);
     int result = open_streams(&planner, NULL, 0, NULL, err);
     if (result == 0)
         result = plan_all(&planner, err);

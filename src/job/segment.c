@@ -529,8 +529,11 @@ static void decode_packs(struct segment *segment, struct view *view, struct plan
         entry->kept = buf_text(&segment->kept);
         entry->kept_etag = buf_text(&segment->kept_etag);
     }
-    /* A pack has a name. */
-    if ((entry->pack != NULL && entry->pack[0] == '\0') ||
+    /* A pack has a name, and a name is that of a pack. */
+    if ((flags & ~(unsigned)(PACK_INTO | PACK_INTO_NAME | PACK_KEPT | PACK_KEPT_NAME)) != 0 ||
+        (flags & (PACK_INTO | PACK_INTO_NAME)) == PACK_INTO_NAME ||
+        (flags & (PACK_KEPT | PACK_KEPT_NAME)) == PACK_KEPT_NAME ||
+        (flags & (PACK_INTO | PACK_KEPT)) == 0 || (entry->pack != NULL && entry->pack[0] == '\0') ||
         (entry->kept != NULL && entry->kept[0] == '\0'))
         view->bad = true;
 }

@@ -14,7 +14,9 @@
 /* A pack, with what names it speaks of. */
 struct shelf {
     struct catalog_pack *of;
-    struct buf first, last; /* names; empty when no member is below this place */
+    struct buf first, last; /* names, in the order of members, which is not that of the keys where
+                               the store writes names in another way; empty when no member is below
+                               this place */
 };
 
 /* Packs of one generation, whose names do not overlap. */
@@ -115,27 +117,30 @@ static bool same_floor(const struct shelf *before, const struct shelf *shelf)
            strcmp(buf_text(&before->last), buf_text(&shelf->first)) < 0;
 }
 
-static int name_of(struct pack_view *view, const struct catalog_pack *pack,
-                   const struct pack_member *member, struct buf *scratch, struct buf *ret_key,
-                   bool *ret_here)
+/* A name that the store could not hold is given as it is. */
+static void key_of(struct pack_view *view, const struct buf *name, struct buf *ret_key)
 {
     struct err refused = { 0 };
-    *ret_here = catalog_name(pack, member, scratch);
-    if (!*ret_here)
-        return 0;
     buf_clear(ret_key);
-    /* A name that the store could not hold is given as it is. */
-    if (view->inner->driver->map_key(view->inner, scratch->data, ret_key, &refused) < 0) {
+    if (view->inner->driver->map_key(view->inner, buf_text(name), ret_key, &refused) < 0) {
         buf_clear(ret_key);
-        buf_add(ret_key, scratch->data, scratch->len);
+        buf_add(ret_key, buf_text(name), name->len);
     }
-    return 0;
+}
+
+static void name_of(struct pack_view *view, const char *key, struct buf *ret_name)
+{
+    struct err refused = { 0 };
+    buf_clear(ret_name);
+    if (view->inner->driver->unmap_key(view->inner, key, ret_name, &refused) < 0) {
+        buf_clear(ret_name);
+        buf_add_text(ret_name, key);
+    }
 }
 
 /* The first and the last name: the members of a pack are in order, and so are their names. */
-static int measure(struct pack_view *view, struct shelf *shelf, struct err *err)
+static int measure(struct shelf *shelf, struct err *err)
 {
-    SCOPED(buf) struct buf scratch = { 0 };
     const struct pack *pack = shelf->of->pack;
     struct pack_cursor *cursor = pack_cursor_new(pack);
     struct pack_member member;
@@ -143,7 +148,7 @@ static int measure(struct pack_view *view, struct shelf *shelf, struct err *err)
     const char *skipped = shelf->of->skipped;
     int got = pack_seek(cursor, skipped, strlen(skipped), err);
     while (got >= 0 && (got = pack_next(cursor, &member, err)) == 1 && !here)
-        (void)name_of(view, shelf->of, &member, &scratch, &shelf->first, &here);
+        here = catalog_name(shelf->of, &member, &shelf->first);
     const uint32_t blocks = pack_block_count(pack);
     if (got >= 0 && here && blocks != 0 && skipped[0] == '\0') {
         const char *keys = NULL;
@@ -153,7 +158,7 @@ static int measure(struct pack_view *view, struct shelf *shelf, struct err *err)
         if (got >= 0 && count != 0)
             got = pack_member_at(cursor, blocks - 1, count - 1, &member, err);
         if (got >= 0)
-            (void)name_of(view, shelf->of, &member, &scratch, &shelf->last, &here);
+            (void)catalog_name(shelf->of, &member, &shelf->last);
     } else if (got >= 0 && here) {
         buf_add_text(&shelf->last, "\xff"); /* behind all names that a pack can have */
     }
@@ -200,19 +205,19 @@ static void view_close(struct store *base)
 
 /* ---- looking one name up ---- */
 
-static struct shelf *find_shelf(const struct floor *floor, const char *key)
+static struct shelf *find_shelf(const struct floor *floor, const char *name)
 {
     size_t low = 0;
     size_t high = floor->count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (strcmp(buf_text(&floor->shelves[middle].first), key) <= 0)
+        if (strcmp(buf_text(&floor->shelves[middle].first), name) <= 0)
             low = middle + 1;
         else
             high = middle;
     }
     struct shelf *shelf = low != 0 ? &floor->shelves[low - 1] : NULL;
-    return shelf != NULL && strcmp(key, buf_text(&shelf->last)) <= 0 ? shelf : NULL;
+    return shelf != NULL && strcmp(name, buf_text(&shelf->last)) <= 0 ? shelf : NULL;
 }
 
 static bool ends_with(const char *text, size_t len, const char *end)
@@ -253,7 +258,7 @@ static int find_member(struct pack_view *view, const char *key, struct catalog_p
     if (view->inner->driver->unmap_key(view->inner, key, &name, &odd) < 0)
         return 0;
     for (size_t i = 0; i < view->floor_count; i++) {
-        const struct shelf *shelf = find_shelf(&view->floors[i], key);
+        const struct shelf *shelf = find_shelf(&view->floors[i], buf_text(&name));
         if (shelf == NULL)
             continue;
         struct pack_cursor *cursor = cursor_take(view, shelf->of);
@@ -427,7 +432,7 @@ struct source {
     struct shelf *shelf; /* NULL: the store itself */
     struct pack_cursor *cursor;
     struct pack_member member;
-    struct buf key; /* where it is; not opened: where it begins */
+    struct buf name; /* where it is; not opened: where it begins */
     bool opened, ended;
 };
 
@@ -435,19 +440,21 @@ struct store_list {
     struct pack_view *view;
     char *prefix;
     bool delimited;
-    struct buf start_after; /* what is at or before this was given, or is not wanted */
+    char *start_after;
+    struct buf after;       /* the name of this key */
+    struct buf level;       /* delimited: the last one that was given */
     struct source *sources; /* the store first, then packs, newest first */
     size_t count;
     struct store_list *inner;
     struct object object; /* the next one of the store */
-    struct buf scratch, key;
+    struct buf name, key, scratch;
 };
 
 static int compare_first(const void *left, const void *right)
 {
     const struct source *a = left;
     const struct source *b = right;
-    return strcmp(buf_text(&a->key), buf_text(&b->key));
+    return strcmp(buf_text(&a->name), buf_text(&b->name));
 }
 
 /* Does this object of the store show by itself? A pack and its index do not. */
@@ -476,33 +483,42 @@ static int step_store(struct store_list *list, struct source *source, struct err
     while ((got = driver->list_next(list->inner, &list->object, err)) == 1 &&
            !shows(list->view, list->object.key.data))
         ;
-    if (got == 1) {
-        buf_clear(&source->key);
-        buf_add(&source->key, list->object.key.data, list->object.key.len);
-    }
+    if (got == 1)
+        name_of(list->view, list->object.key.data, &source->name);
     return got;
 }
 
-static int step_pack(struct store_list *list, struct source *source, struct err *err)
+static int step_pack(struct source *source, struct err *err)
 {
-    bool here = false;
     int got = 1;
-    while (!here && (got = pack_next(source->cursor, &source->member, err)) == 1)
-        (void)name_of(list->view, source->shelf->of, &source->member, &list->scratch, &source->key,
-                      &here);
+    while ((got = pack_next(source->cursor, &source->member, err)) == 1 &&
+           !catalog_name(source->shelf->of, &source->member, &source->name))
+        ;
     return got;
 }
 
 static int step(struct store_list *list, struct source *source, struct err *err)
 {
-    const int got =
-        source->shelf == NULL ? step_store(list, source, err) : step_pack(list, source, err);
+    const int got = source->shelf == NULL ? step_store(list, source, err) : step_pack(source, err);
     if (got == 0) {
         source->ended = true;
         pack_cursor_free(source->cursor);
         source->cursor = NULL;
     }
     return got < 0 ? -1 : 0;
+}
+
+/* Where a key and its name are still the same, which is before either; whole characters. */
+static void add_common(const struct store_list *list, struct buf *ret_after)
+{
+    const char *name = buf_text(&list->after);
+    size_t same = 0;
+    while (list->start_after[same] != '\0' && list->start_after[same] == name[same])
+        same++;
+    if (list->start_after[same] != '\0' || name[same] != '\0')
+        while (same != 0 && (unsigned char)list->start_after[same - 1] >= 0x80)
+            same--;
+    buf_add(ret_after, list->start_after, same);
 }
 
 /* Its first name is due: open it, at the first that is wanted. */
@@ -514,10 +530,14 @@ static int open_source(struct store_list *list, struct source *source, struct er
         source->cursor = pack_cursor_new(source->shelf->of->pack);
         if (pack_seek(source->cursor, skipped, strlen(skipped), err) < 0)
             return -1;
-    } else if (list->view->inner->driver->list_open(&list->inner, list->view->inner, list->prefix,
-                                                    buf_text(&list->start_after), false, err) < 0) {
-        list->inner = NULL;
-        return -1;
+    } else {
+        SCOPED(buf) struct buf after = { 0 };
+        add_common(list, &after);
+        if (list->view->inner->driver->list_open(&list->inner, list->view->inner, list->prefix,
+                                                 buf_text(&after), false, err) < 0) {
+            list->inner = NULL;
+            return -1;
+        }
     }
     return step(list, source, err);
 }
@@ -529,9 +549,10 @@ static int view_list_open(struct store_list **ret_list, struct store *base, cons
     struct pack_view *view = view_of_store(base);
     struct store_list *list = mem_alloc(sizeof *list);
     list->view = view;
+    list->start_after = mem_string(start_after);
+    name_of(view, start_after, &list->after);
     list->prefix = mem_string(prefix);
     list->delimited = delimited;
-    buf_add_text(&list->start_after, start_after);
     list->sources = mem_alloc((view->catalog.count + 1) * sizeof *list->sources);
     list->count = 1;
     list->sources[0].opened = list->sources[0].ended = view->alone;
@@ -539,10 +560,10 @@ static int view_list_open(struct store_list **ret_list, struct store *base, cons
         struct shelf *shelf = &view->shelves[i];
         /* A pack that ends before what is wanted need not be opened. */
         if (shelf->first.len == 0 ||
-            (start_after[0] != '\0' && strcmp(shelf->last.data, start_after) <= 0))
+            (list->after.len != 0 && strcmp(shelf->last.data, list->after.data) <= 0))
             continue;
         list->sources[list->count] = (struct source){ .shelf = shelf };
-        buf_add(&list->sources[list->count++].key, shelf->first.data, shelf->first.len);
+        buf_add(&list->sources[list->count++].name, shelf->first.data, shelf->first.len);
     }
     qsort(list->sources + 1, list->count - 1, sizeof *list->sources, compare_first);
     *ret_list = list;
@@ -552,7 +573,7 @@ static int view_list_open(struct store_list **ret_list, struct store *base, cons
 static void source_done(struct source *source)
 {
     pack_cursor_free(source->cursor);
-    buf_done(&source->key);
+    buf_done(&source->name);
 }
 
 static void view_list_close(struct store_list *list)
@@ -567,7 +588,10 @@ static void view_list_close(struct store_list *list)
     object_done(&list->object);
     buf_done(&list->scratch);
     buf_done(&list->key);
-    buf_done(&list->start_after);
+    buf_done(&list->name);
+    buf_done(&list->after);
+    buf_done(&list->level);
+    mem_release(list->start_after);
     mem_release(list->prefix);
     mem_release(list);
 }
@@ -595,7 +619,8 @@ static struct source *least(struct store_list *list, bool *ret_opening)
         struct source *source = &list->sources[i];
         if (source->ended)
             continue;
-        const int order = best == NULL ? -1 : strcmp(buf_text(&source->key), buf_text(&best->key));
+        const int order =
+            best == NULL ? -1 : strcmp(buf_text(&source->name), buf_text(&best->name));
         if (!source->opened) {
             if (order <= 0) {
                 *ret_opening = true;
@@ -612,14 +637,18 @@ static struct source *least(struct store_list *list, bool *ret_opening)
     return best;
 }
 
-static int pass(struct store_list *list, const char *key, struct err *err)
+static int pass(struct store_list *list, const char *name, struct err *err)
 {
     bool any_ended = false;
     for (size_t i = 0; i < list->count; i++) {
         struct source *source = &list->sources[i];
         if (!source->opened && i != 0)
             break;
-        while (source->opened && !source->ended && strcmp(buf_text(&source->key), key) <= 0) {
+        while (source->opened && !source->ended) {
+            const int order = strcmp(buf_text(&source->name), name);
+            /* The store's own are in the order of keys: what is behind may have a lesser name. */
+            if (order > 0 || (order < 0 && i == 0))
+                break;
             if (step(list, source, err) < 0)
                 return -1;
             any_ended = any_ended || (source->ended && i != 0);
@@ -630,24 +659,59 @@ static int pass(struct store_list *list, const char *key, struct err *err)
     return 0;
 }
 
-/* Is it wanted, and as what? "dir/" of what is below it. */
-static bool is_wanted(struct store_list *list, const char *key, bool *ret_is_prefix)
+/* Is it behind where the listing is to go on? An object of the store is when it is by its name or
+ * by its key, since a listing that ended there may have been before it by the other one. */
+static bool is_behind(const struct store_list *list, const struct source *source)
 {
+    if (list->start_after[0] == '\0')
+        return true;
+    return strcmp(buf_text(&list->name), buf_text(&list->after)) > 0 ||
+           (source->shelf == NULL && strcmp(buf_text(&list->key), list->start_after) > 0);
+}
+
+/* Is it wanted, and as what? "dir/" of what is below it, which is in scratch. */
+static bool is_wanted(struct store_list *list, const struct source *source, bool *ret_is_prefix)
+{
+    const char *key = buf_text(&list->key);
     const size_t prefix = strlen(list->prefix);
     *ret_is_prefix = false;
-    if (strncmp(key, list->prefix, prefix) != 0 || strcmp(key, buf_text(&list->start_after)) <= 0)
+    if (strncmp(key, list->prefix, prefix) != 0 || !is_behind(list, source))
         return false;
-    if (!list->delimited)
-        return true;
-    const char *slash = strchr(key + prefix, '/');
+    /* An object of its own comes from the store's listing, which may have it elsewhere. */
+    if (source->shelf != NULL &&
+        (source->member.kind == PACK_GONE ||
+         (!list->view->alone && catalog_has_other(&list->view->catalog, key))))
+        return false;
+    const char *slash = list->delimited ? strchr(key + prefix, '/') : NULL;
     if (slash == NULL)
         return true;
     *ret_is_prefix = slash[1] != '\0';
     buf_clear(&list->scratch);
     buf_add(&list->scratch, key, (size_t)(slash - key) + 1);
-    return strcmp(list->scratch.data, buf_text(&list->start_after)) != 0 &&
-           (list->start_after.len == 0 || *ret_is_prefix == false ||
-            strncmp(list->scratch.data, list->start_after.data, list->scratch.len) != 0);
+    if (strcmp(list->scratch.data, buf_text(&list->level)) == 0 ||
+        (*ret_is_prefix && strncmp(list->scratch.data, list->start_after, list->scratch.len) == 0))
+        return false;
+    buf_clear(&list->level);
+    buf_add(&list->level, list->scratch.data, list->scratch.len);
+    return true;
+}
+
+static void give(struct store_list *list, const struct source *source, bool is_prefix,
+                 struct object *object)
+{
+    if (is_prefix) {
+        set_key(object, list->scratch.data);
+        object->size_bytes = 0;
+        object->attr = (struct attr){ .kind = ENTRY_DIR };
+        object->etag[0] = '\0';
+    } else if (source->shelf == NULL) {
+        struct object swap = *object;
+        *object = list->object;
+        list->object = swap;
+    } else {
+        set_key(object, buf_text(&list->key));
+        fill_object(source->shelf->of, &source->member, object);
+    }
 }
 
 static int view_list_next(struct store_list *list, struct object *object, struct err *err)
@@ -662,29 +726,19 @@ static int view_list_next(struct store_list *list, struct object *object, struct
                 return -1;
             continue;
         }
-        buf_clear(&list->key);
-        buf_add(&list->key, source->key.data, source->key.len);
+        buf_clear(&list->name);
+        buf_add(&list->name, buf_text(&source->name), source->name.len);
+        if (source->shelf != NULL) {
+            key_of(list->view, &list->name, &list->key);
+        } else {
+            buf_clear(&list->key);
+            buf_add(&list->key, buf_text(&list->object.key), list->object.key.len);
+        }
         bool is_prefix = false;
-        const bool gone = source->shelf != NULL && source->member.kind == PACK_GONE;
-        const bool wanted = !gone && is_wanted(list, list->key.data, &is_prefix);
-        if (wanted && is_prefix) {
-            set_key(object, list->scratch.data);
-            object->size_bytes = 0;
-            object->attr = (struct attr){ .kind = ENTRY_DIR };
-            object->etag[0] = '\0';
-        } else if (wanted && source->shelf == NULL) {
-            struct object swap = *object;
-            *object = list->object;
-            list->object = swap;
-        } else if (wanted) {
-            set_key(object, list->key.data);
-            fill_object(source->shelf->of, &source->member, object);
-        }
-        if (wanted) {
-            buf_clear(&list->start_after);
-            buf_add(&list->start_after, object->key.data, object->key.len);
-        }
-        if (pass(list, list->key.data, err) < 0)
+        const bool wanted = is_wanted(list, source, &is_prefix);
+        if (wanted)
+            give(list, source, is_prefix, object);
+        if (pass(list, buf_text(&list->name), err) < 0)
             return -1;
         if (wanted)
             return 1;
@@ -748,7 +802,7 @@ int view_open(struct store **ret_view, struct store *inner, struct catalog *cata
     int result = 0;
     for (size_t i = 0; result == 0 && i < catalog->count; i++) {
         view->shelves[i].of = catalog->packs[i];
-        result = measure(view, &view->shelves[i], err);
+        result = measure(&view->shelves[i], err);
     }
     if (result < 0) {
         view->inner = NULL;

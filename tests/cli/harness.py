@@ -228,7 +228,7 @@ def journalled(job, parts=False, only="journal-*.log"):
             if at + 12 + size > len(data) or size == 0:
                 break
             if parts:
-                total += data[at + 12] == 4
+                total += data[at + 12] in (4, 9)
             elif data[at + 12] == 2:
                 _, after = read_varint(data, at + 13)
                 count, _ = read_varint(data, after)

@@ -113,6 +113,18 @@ def plain_tar_and_levels(it):
 
 
 @case
+def the_plan_tells_packs(it):
+    make_tree(it / "src", {f"d{number}/f{name}": b"x" * 1000 for number in range(3) for name in range(10)} | {"top": b"t"})
+    out = it.lade("put", "--dry-run", "--pack=1", "src", "file:store").out
+    check("store/d0.tar.zst!/d0/f0" in out and "store/top" in out and "!/top" not in out, out)
+    check(not (it / "store").exists(), "a dry run made something")
+    it.lade("plan", "--job", "job", "--pack=1", "--json", "src", "null:")
+    told = [event for event in it.lade("plan", "--job", "job2", "--pack=1", "--json", "src", "null:").events("estimate")]
+    equal(told[0]["objects"], 4, "objects of the plan")
+    equal(told[0]["requests"], 4, "requests of the plan")
+
+
+@case
 def the_second_run_packs_only_what_is_new(it):
     sources(it, random_of("packs again", 1))
     put = ("put", "--pack=1", "--json", "src", "file:store")
@@ -214,7 +226,7 @@ def check_knows_what_is_in_packs(it):
     write(it / "src/cam0/00/img001.jpg", b"newer")
     (it / "src/cam1/log3.txt").unlink()
     it.lade(*put)
-    for options in ((), ("--deep",), ("--download",), ("--job", "job"), ("--job", "job", "--deep")):
+    for options in ((), ("--deep",), ("--download",)):
         it.lade("check", *options, "src", "file:store")
     write(it / "src/cam0/00/img002.jpg", b"other content")
     (it / "src/cam0/00/img003.jpg").unlink()
@@ -249,7 +261,7 @@ def damaged_packs_are_named_and_never_unpacked_as_good(it):
         at = dice.randrange(len(good)) if number % 2 else dice.randrange(len(good) - 3000, len(good))
         flip(pack, at)
         shutil.rmtree(it / "out", ignore_errors=True)
-        done = it.lade("get", "--job", f"get{number}", "file:store", "out", status=(0, 1, 3, 4))
+        done = it.lade("get", "--job", f"get{number}", "--retries", "0", "file:store", "out", status=(0, 1, 3, 4))
         for rel in keys(it / "out") if (it / "out").exists() else ():
             if rel.startswith("d/f"):
                 check(read(it / "out" / rel) == read(it / "src" / rel), f"wrong bytes as good, flipped at {at}", rel, done)
@@ -461,6 +473,53 @@ def a_large_member_that_changes_spoils_no_other(it):
     it.end(process, status=(0, 1))
     it.lade("put", "--job", "job", "--pack=0", "src", "file:store")
     same_trees(restored(it), it / "src")
+
+
+@case
+def a_large_member_that_changes_at_its_end_has_an_end_too(it):
+    """The last of its pieces is all that fails."""
+    make_tree(it / "src", {"d/a": b"a", "d/large": random_of("packs last piece", 1).randbytes(133 * MIB), "d/z": b"z"})
+    set_age(it / "src")
+    process = it.start("put", "--job", "job", "--pack=0", "--bwlimit", "60M", "--transfers", "1", "src", "file:store")
+    it.wait_for(lambda: journalled(it / "job", parts=True) == 1, process)
+    time.sleep(0.5)  # now the second part is being sent, and the last piece not read yet
+    set_age(it / "src", 50)
+    # The pack is made again at the end of the run.
+    it.end(process, status=0)
+    same_trees(restored(it), it / "src")
+
+
+@case
+def large_members_are_of_one_version(it):
+    """Files beside each other that are replaced all the time by others of the same size: none may be half and half."""
+    size = 17 * MIB
+    names = [f"f{number}" for number in range(6)]
+    make_tree(it / "src", {name: bytes([1]) * size for name in names})
+    set_age(it / "src")
+    ended = threading.Event()
+
+    def replace():
+        version = 1
+        while not ended.is_set():
+            version = version % 250 + 1
+            for name in names:
+                write(it / "next", bytes([version]) * size)
+                os.rename(it / "next", it / "src" / name)
+    for number in range(10 if LONG else 2):
+        ended.clear()
+        thread = threading.Thread(target=replace)
+        thread.start()
+        try:
+            it.lade("put", "--job", f"job{number}", "--pack=0", "--transfers", "8", "--memory", "1G", "src",
+                    f"file:store{number}", status=(0, 1))
+        finally:
+            ended.set()
+            thread.join()
+        for pack in packs_of(it / f"store{number}"):
+            unpack(pack, it / f"out{number}")
+        for path in (it / f"out{number}").glob("f*") if (it / f"out{number}").exists() else ():
+            data = read(path)
+            check(data == data[:1] * size, f"{path.name} is of several versions")
 
 
 @case

@@ -28,11 +28,12 @@ static void check_record(const struct journal_record *record)
     require(strlen(record->host) < sizeof record->host && record->span_ns >= 0);
     if (record->kind == JOURNAL_START || record->kind == JOURNAL_TIME)
         return;
-    require(record->kind > 0 && record->kind <= JOURNAL_SLOW);
+    require(record->kind > 0 && record->kind <= JOURNAL_PACK);
     require(record->segment != 0 && record->first <= SEGMENT_ENTRIES_MAX);
     require(record->last <= SEGMENT_ENTRIES_MAX);
     require(strlen(record->upload.token) < STORE_TOKEN_MAX);
     require(strlen(record->part.etag) < STORE_ETAG_MAX);
+    require(view_left(&record->note) == 0 || record->kind == JOURNAL_PACK);
     struct view results = record->results;
     struct result result;
     while (result_decode(&results, &result) == 0)

@@ -62,12 +62,23 @@ static void check_entry(const struct segment *segment, const struct plan_entry *
 {
     require(entry->ordinal == ordinal && ordinal < segment->sum.entries);
     require(strlen(entry->name) == entry->name_len && entry->name_len <= STORE_KEY_MAX);
-    require(entry->kind <= ENTRY_UNREADABLE && entry->reason < REASON_COUNT);
+    require(entry->kind <= ENTRY_GONE && entry->reason < REASON_COUNT);
     require(entry->action > 0 && entry->action < PLAN_ACTION_COUNT);
     require(entry->bucket != 1 && entry->bucket <= STORE_BUCKET_MAX);
     require(strlen(entry->etag) < STORE_ETAG_MAX && strlen(entry->record.etag) < STORE_ETAG_MAX);
+    require(entry->pack == NULL ||
+            (entry->pack[0] != '\0' && strlen(entry->pack) <= STORE_KEY_MAX));
+    require((entry->kept == NULL) == (entry->kept_etag == NULL));
+    require(entry->kept == NULL ||
+            (entry->kept[0] != '\0' && strlen(entry->kept) <= STORE_KEY_MAX &&
+             strlen(entry->kept_etag) < STORE_ETAG_MAX));
     struct err why;
     plan_entry_explain(entry, &why);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
 static bool same_entry(const struct plan_entry *a, const struct plan_entry *b)
@@ -78,7 +89,8 @@ static bool same_entry(const struct plan_entry *a, const struct plan_entry *b)
            a->gid == b->gid && a->bucket == b->bucket && a->size_bytes == b->size_bytes &&
            a->mtime_ns == b->mtime_ns && strcmp(a->etag, b->etag) == 0 &&
            a->record.known == b->record.known && a->record.crc64 == b->record.crc64 &&
-           strcmp(a->record.etag, b->record.etag) == 0;
+           strcmp(a->record.etag, b->record.etag) == 0 && same_text(a->pack, b->pack) &&
+           same_text(a->kept, b->kept) && same_text(a->kept_etag, b->kept_etag);
 }
 
 /* What could be read can be written and is read the same. */

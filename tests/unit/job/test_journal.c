@@ -16,8 +16,9 @@
 
 #define PROCESS 7u
 #define NAME "journal-000007.log"
-#define RECORDS 8u              /* with the START */
-#define LAST_NS (INT64_MAX - 1) /* a time */
+#define RECORDS 10u                 /* with the START */
+#define NOTE "a note\0of any bytes" /* with its NUL */
+#define LAST_NS (INT64_MAX - 1)     /* a time */
 
 static struct scratch scratch;
 
@@ -66,6 +67,8 @@ static void write_all_kinds(void)
     journal_add_begin(&journal, &upload);
     journal_add_part(&journal, 3, 65535, &part);
     assert_int_equal(journal_flush(&journal, false, &err), 0);
+    journal_add_pack(&journal, 3, 65535, &part, NOTE, sizeof NOTE);
+    journal_add_pack(&journal, 3, 65535, &part, NULL, 0);
     journal_add_drop(&journal, 3, 65535);
     journal_add_intent(&journal, UINT32_MAX, 100, 200);
     journal_add_slow(&journal, 3, 65535, 2500 * NS_PER_MS);
@@ -111,21 +114,31 @@ static void expect_part(const struct journal_record *record)
     assert_string_equal(record->part.etag, want.etag);
 }
 
+static void expect_note(unsigned at, const struct journal_record *record)
+{
+    const bool empty = at == 5;
+    assert_int_equal(view_left(&record->note), empty ? 0 : sizeof NOTE);
+    if (!empty)
+        assert_memory_equal(record->note.at, NOTE, sizeof NOTE);
+}
+
 /* The record that write_all_kinds() wrote at that place. */
 static void expect_record(unsigned at, const struct journal_record *record)
 {
-    static const enum journal_kind kinds[RECORDS] = { JOURNAL_START, JOURNAL_RESULTS,
-                                                      JOURNAL_BEGIN, JOURNAL_PART,
-                                                      JOURNAL_DROP,  JOURNAL_INTENT,
-                                                      JOURNAL_SLOW,  JOURNAL_TIME };
+    static const enum journal_kind kinds[RECORDS] = { JOURNAL_START, JOURNAL_RESULTS, JOURNAL_BEGIN,
+                                                      JOURNAL_PART,  JOURNAL_PACK,    JOURNAL_PACK,
+                                                      JOURNAL_DROP,  JOURNAL_INTENT,  JOURNAL_SLOW,
+                                                      JOURNAL_TIME };
     assert_true(at < RECORDS);
     assert_int_equal(record->kind, kinds[at]);
     if (record->kind == JOURNAL_RESULTS)
         expect_results(record);
     if (record->kind == JOURNAL_BEGIN)
         expect_begin(record);
-    if (record->kind == JOURNAL_PART)
+    if (record->kind == JOURNAL_PART || record->kind == JOURNAL_PACK)
         expect_part(record);
+    if (record->kind == JOURNAL_PACK)
+        expect_note(at, record);
     if (record->kind == JOURNAL_START)
         assert_true(record->time_ns > 0);
     if (record->kind == JOURNAL_TIME)
@@ -133,7 +146,7 @@ static void expect_record(unsigned at, const struct journal_record *record)
     if (record->kind == JOURNAL_SLOW)
         assert_true(record->span_ns == 2500 * NS_PER_MS);
     if (record->kind == JOURNAL_DROP || record->kind == JOURNAL_PART ||
-        record->kind == JOURNAL_SLOW) {
+        record->kind == JOURNAL_PACK || record->kind == JOURNAL_SLOW) {
         assert_int_equal(record->segment, 3);
         assert_int_equal(record->first, 65535);
     }
@@ -260,11 +273,29 @@ static void test_payloads_that_nobody_writes_are_refused(void **state)
     assert_int_equal(PARSE("\5\xff\xff\xff\xff\x1f\1"), -1); /* beyond 32 bits */
     assert_int_equal(PARSE("\5\1"), -1);
     assert_int_equal(PARSE("\6\1\1\1"), 0);
-    assert_int_equal(PARSE("\6\1\1\x81\x80\4"), -1);
+    assert_int_equal(PARSE("\6\1\1\x80\x80\x80\10"), 0); /* the last ordinal that may be */
+    assert_int_equal(PARSE("\6\1\1\x81\x80\x80\10"), -1);
     assert_int_equal(PARSE("\6\1\1\x80\x80\x80\x80\x10"), -1); /* 2 to the 32 */
     assert_int_equal(PARSE("\4\1\1\x80\x80\x80\x80\x10\0"
                            "12345678"),
                      -1); /* a part's number of more than 32 bits */
+    assert_int_equal(PARSE("\11\1\1\1\0"
+                           "12345678"
+                           "\3etgnote"),
+                     0);
+    assert_int_equal(PARSE("\11\1\1\1\0"
+                           "12345678"),
+                     -1); /* no etag */
+    assert_int_equal(PARSE("\11\1\1\1\0"
+                           "12345678"
+                           "\3et"),
+                     -1); /* an etag that is longer than the record */
+    char etag[14 + STORE_ETAG_MAX] = "\11\1\1\1\0"
+                                     "12345678";
+    etag[13] = STORE_ETAG_MAX - 1;
+    assert_int_equal(parse(etag, sizeof etag), 0);
+    etag[13] = STORE_ETAG_MAX;
+    assert_int_equal(parse(etag, sizeof etag), -1); /* and one that is too long */
     /* A varint without an end in front of a text. */
     assert_int_equal(PARSE("\3\1\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff token"), -1);
     char token[5 + 3 + STORE_TOKEN_MAX] = "\3\1\1";

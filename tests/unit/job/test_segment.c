@@ -1,6 +1,7 @@
 #include "job/segment.h"
 
 #include "../scratch.h"
+#include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
 
@@ -59,6 +60,31 @@ static void random_record(uint64_t *random, struct record *record)
         memset(record->digests.md5, (int)random_below(random, 256), DIGEST_MD5_BYTES);
 }
 
+/* Runs of entries in one pack, with others between them, and packs that have the same name and
+ * another etag. */
+static struct {
+    size_t pack, kept, etag;
+} packs_now;
+
+static void random_packs(uint64_t *random, struct plan_entry *entry)
+{
+    static const char *const names[] = { "p", "p.tar.zst", "a/very long name of a pack.tar",
+                                         "\xff" };
+    static const char *const etags[] = { "", "e", "\"0123456789abcdef0123456789abcdef-12345\"" };
+    if (random_below(random, 20) == 0)
+        packs_now.pack = random_below(random, 4);
+    if (random_below(random, 20) == 0)
+        packs_now.kept = random_below(random, 4);
+    if (random_below(random, 20) == 0)
+        packs_now.etag = random_below(random, 3);
+    if (random_below(random, 3) != 0)
+        entry->pack = names[packs_now.pack];
+    if (random_below(random, 3) != 0) {
+        entry->kept = names[packs_now.kept];
+        entry->kept_etag = etags[packs_now.etag];
+    }
+}
+
 /* The name grows from the one before, as in a sorted list: it shares some of its beginning. */
 static void random_entry(uint64_t *random, struct buf *name, size_t name_max,
                          struct plan_entry *entry)
@@ -70,7 +96,7 @@ static void random_entry(uint64_t *random, struct buf *name, size_t name_max,
         buf_add_char(name, (char)(1 + random_below(random, 255)));
     entry->name = name->data;
     entry->name_len = (uint32_t)name->len;
-    entry->kind = (enum entry_kind)(ENTRY_FILE + random_below(random, 5));
+    entry->kind = (enum entry_kind)(ENTRY_FILE + random_below(random, 6));
     entry->action = (enum plan_action)(PLAN_NEW + random_below(random, 6));
     entry->size_bytes = random_number(random);
     entry->mtime_ns = (int64_t)random_number(random) * (random_below(random, 2) != 0 ? 1 : -1);
@@ -92,6 +118,7 @@ static void random_entry(uint64_t *random, struct buf *name, size_t name_max,
         random_record(random, &entry->record);
     if (random_below(random, 4) == 0)
         entry->bucket = 2 + (uint32_t)random_below(random, STORE_BUCKET_MAX - 1);
+    random_packs(random, entry);
 }
 
 static void expect_same_record(const struct record *got, const struct record *want)
@@ -107,6 +134,13 @@ static void expect_same_record(const struct record *got, const struct record *wa
         assert_memory_equal(got->digests.sha256, want->digests.sha256, DIGEST_SHA256_BYTES);
     if (want->digests.kinds & DIGEST_MD5)
         assert_memory_equal(got->digests.md5, want->digests.md5, DIGEST_MD5_BYTES);
+}
+
+static void expect_same_text(const char *got, const char *want)
+{
+    assert_int_equal(got == NULL, want == NULL);
+    if (got != NULL)
+        assert_string_equal(got, want);
 }
 
 static void expect_same(const struct plan_entry *got, const struct plan_entry *want)
@@ -126,6 +160,9 @@ static void expect_same(const struct plan_entry *got, const struct plan_entry *w
     assert_true(got->mtime_ns == want->mtime_ns);
     assert_string_equal(got->etag, want->etag);
     expect_same_record(&got->record, &want->record);
+    expect_same_text(got->pack, want->pack);
+    expect_same_text(got->kept, want->kept);
+    expect_same_text(got->kept_etag, want->kept_etag);
 }
 
 static void write_segment(uint32_t number, uint64_t seed, uint32_t count, size_t name_max,
@@ -139,6 +176,7 @@ static void write_segment(uint32_t number, uint64_t seed, uint32_t count, size_t
     buf_reserve(&name, 1);
     name.data[0] = '\0';
     *ret_sum = (struct segment_sum){ 0 };
+    memset(&packs_now, 0, sizeof packs_now);
     for (uint32_t i = 0; i < count; i++) {
         struct plan_entry entry;
         random_entry(&seed, &name, name_max, &entry);
@@ -160,6 +198,7 @@ static void expect_segment(uint32_t number, uint64_t seed, uint32_t count, size_
     assert_string_equal(buf_text(&segment.last_key), "the last key");
     buf_reserve(&name, 1);
     name.data[0] = '\0';
+    memset(&packs_now, 0, sizeof packs_now);
     struct plan_entry got;
     for (uint32_t i = 0; i < count; i++) {
         struct plan_entry want;
@@ -250,6 +289,43 @@ static void test_any_block_can_be_read_by_itself(void **state)
     }
 }
 
+/* Each block says its packs by itself. */
+static void test_packs_are_known_in_any_block(void **state)
+{
+    (void)state;
+    SCOPED(segment_writer) struct segment_writer writer;
+    SCOPED(segment) struct segment segment;
+    struct err err = { 0 };
+    char name[400];
+    segment_writer_init(&writer, scratch.fd);
+    assert_int_equal(segment_begin(&writer, 1, &err), 0);
+    memset(name, 'n', sizeof name);
+    for (uint32_t i = 0; i < 3000; i++) {
+        const int len = snprintf(name, sizeof name, "%08u", i * 7919 % 100003);
+        name[len] = 'x';
+        name[sizeof name - 1] = '\0';
+        const struct plan_entry entry = { .name = name,
+                                          .name_len = sizeof name - 1,
+                                          .kind = ENTRY_FILE,
+                                          .action = PLAN_NEW,
+                                          .pack = "the pack",
+                                          .kept = "the other",
+                                          .kept_etag = "etag" };
+        assert_int_equal(segment_add(&writer, &entry, &err), 0);
+    }
+    assert_int_equal(segment_seal(&writer, "k", 1, &err), 0);
+    assert_int_equal(segment_open(&segment, scratch.fd, 1, &err), 0);
+    assert_true(segment.block_count >= 3);
+    for (uint32_t block = segment.block_count; block-- > 0;) {
+        struct plan_entry entry;
+        assert_int_equal(segment_seek_block(&segment, block, &err), 0);
+        assert_int_equal(segment_next(&segment, &entry, &err), 1);
+        assert_string_equal(entry.pack, "the pack");
+        assert_string_equal(entry.kept, "the other");
+        assert_string_equal(entry.kept_etag, "etag");
+    }
+}
+
 static void test_segment_is_not_there_before_it_is_sealed(void **state)
 {
     (void)state;
@@ -284,6 +360,7 @@ static enum err_kind read_damaged(void)
         return err.kind;
     buf_reserve(&name, 1);
     name.data[0] = '\0';
+    memset(&packs_now, 0, sizeof packs_now);
     struct plan_entry got;
     uint32_t count = 0;
     int more;
@@ -348,6 +425,62 @@ static void test_segment_of_another_number_is_corrupt(void **state)
     assert_non_null(strstr(err.text, "000002.seg"));
 }
 
+/* A segment of one block with these bytes as its entries, whose checksums are right. */
+static int read_block_of(const char *bytes, size_t len, uint32_t entries)
+{
+    SCOPED(buf) struct buf file = { 0 };
+    SCOPED(buf) struct buf footer = { 0 };
+    SCOPED(zblock) struct zblock zblock = { 0 };
+    SCOPED(segment) struct segment segment;
+    struct err err = { 0 };
+    buf_add(&file, "LADEPLN1\1\0\0\0\0\0\0\0", 16);
+    zblock_compress(&zblock, bytes, len, &file);
+    buf_add_varint(&footer, 1);
+    buf_add_varint(&footer, 16);
+    buf_add_varint(&footer, file.len - 16);
+    buf_add_varint(&footer, len);
+    buf_add_varint(&footer, entries);
+    buf_add_u64(&footer, crc64nvme(0, file.data + 16, file.len - 16));
+    buf_add_varint(&footer, entries);
+    for (int i = 0; i < 2 + 2 * PLAN_ACTION_COUNT; i++)
+        buf_add_varint(&footer, 0);
+    buf_add_varint(&footer, 0);
+    buf_add(&file, footer.data, footer.len);
+    buf_add_u32(&file, (uint32_t)footer.len);
+    buf_add_u64(&file, crc64nvme(0, footer.data, footer.len));
+    buf_add_text(&file, "LADEEND1");
+    scratch_write(&scratch, "000001.seg", file.data, file.len);
+    assert_int_equal(segment_open(&segment, scratch.fd, 1, &err), 0);
+    struct plan_entry entry;
+    int got;
+    while ((got = segment_next(&segment, &entry, &err)) == 1)
+        assert_true(entry.pack == NULL || entry.pack[0] != '\0');
+    if (got < 0)
+        assert_int_equal(err.kind, ERR_CORRUPT);
+    return got;
+}
+/* A new file "f" of no bytes, with more: packs. */
+#define HEAD "\xc9\0\1f\0\0\x80"
+#define READ(text, entries) read_block_of(text, sizeof text - 1, entries)
+
+static void test_packs_that_nobody_writes_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(READ(HEAD "\3\1p", 1), 0);
+    assert_int_equal(READ(HEAD "\3\1p" HEAD "\1", 2), 0); /* the same pack */
+    assert_int_equal(READ(HEAD "\1", 1), -1);             /* the same as none */
+    assert_int_equal(READ(HEAD "\3\0", 1), -1);           /* a pack without a name */
+    assert_int_equal(READ(HEAD "\3\2p\0", 1), -1);        /* a NUL in it */
+    assert_int_equal(READ(HEAD "\3\2p", 1), -1);          /* cut */
+    assert_int_equal(READ(HEAD "\3\x81\x80\4p", 1), -1);  /* longer than a key can be */
+    assert_int_equal(READ(HEAD "\x0c\1p\1e", 1), 0);      /* stays where it is */
+    assert_int_equal(READ(HEAD "\4", 1), -1);             /* nowhere */
+    assert_int_equal(READ(HEAD "\x0c\1p\2e\0", 1), -1);   /* a NUL in the etag */
+    assert_int_equal(READ(HEAD "\x0c\1p", 1), -1);        /* no etag */
+    assert_int_equal(READ(HEAD "\x13\1p", 1), -1);        /* a flag that is none */
+    assert_int_equal(READ(HEAD "\2\1p", 1), -1);          /* a name of no pack */
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -358,6 +491,8 @@ int main(void)
         CASE(test_segment_without_entries),
         CASE(test_writer_writes_one_segment_after_the_other),
         CASE(test_any_block_can_be_read_by_itself),
+        CASE(test_packs_are_known_in_any_block),
+        CASE(test_packs_that_nobody_writes_are_refused),
         CASE(test_segment_is_not_there_before_it_is_sealed),
         CASE(test_each_flipped_bit_is_found),
         CASE(test_each_truncation_is_found),
