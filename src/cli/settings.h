@@ -89,10 +89,9 @@ struct settings {
     bool regex;        /* find: the pattern is a regular expression */
     bool all_versions; /* find: older ones too */
     bool offline;      /* find: ask nobody */
+    bool end_in_nul;   /* find: locations end in NUL */
     const char *size;  /* find: NULL = not given */
     const char *newer; /* find: NULL = not given */
-    uint32_t types;    /* find: set of query_kind */
-    bool end_in_nul;   /* find: locations end in NUL */
 
     /* what is done with them */
     bool dry_run;
@@ -100,13 +99,14 @@ struct settings {
     bool overwrite;
     bool checksum;
     bool keep_setid;
+    bool deep;
+    bool download;
     uint64_t max_members;         /* of an archive; 0 = any */
     uint64_t max_ratio;           /* the same */
     struct setting_list metadata; /* each "name=value" with a name */
     uint32_t digests;             /* set of digest_kind */
-    bool deep;
-    bool download;
-    const char *missing; /* NULL = not given */
+    uint32_t types;               /* find: set of query_kind */
+    const char *missing;          /* NULL = not given */
 
     /* the job and its means */
     const char *job;              /* NULL = named from source and destination */

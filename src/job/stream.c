@@ -618,6 +618,8 @@ void stream_close(struct stream *stream)
     object_done(&stream->sought);
     buf_done(&stream->mapped);
     buf_done(&stream->name);
+    buf_done(&stream->pack);
+    buf_done(&stream->pack_etag);
     buf_done(&stream->last);
     if (stream->kind == STREAM_RECORD) {
         if (stream->open)
