@@ -35,7 +35,7 @@ struct snapshot {
     uint64_t moved_bytes;               /* over the wire, with what was sent twice */
     uint64_t flight_bytes;              /* moved already of objects that are not settled yet */
     uint64_t retries;
-    uint64_t packs; /* stored by this run; what is in them counts as objects */
+    uint64_t packs;          /* stored by this run; what is in them counts as objects */
     uint64_t fallback_count; /* files and directories read below the fallback root */
     uint32_t active_count;   /* transfers under way */
     uint64_t batches_done, batches_total;
