@@ -105,6 +105,10 @@ static void add_packed(struct reader *reader, const struct plan_entry *entry)
         sum->all_objects++;
         return;
     }
+    if (entry->pack == NULL) {
+        sum->compares++;
+        return;
+    }
     if (strcmp(buf_text(&reader->pack), entry->pack) != 0) {
         end_pack(reader);
         buf_add_text(&reader->pack, entry->pack);

@@ -139,9 +139,8 @@ int packed_is(const char *location, const struct store_options *options, struct 
     struct store *store = NULL;
     char *key = NULL;
     const int packed = packed_open(&store, &key, location, false, options, err);
-    if (packed == 1) {
+    if (packed == 1 && store != NULL)
         store->driver->close(store);
-        mem_release(key);
-    }
+    mem_release(key);
     return packed;
 }

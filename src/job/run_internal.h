@@ -103,10 +103,10 @@ struct dispatch {
     struct large *larges;
     struct large *alive;        /* all that were begun and are not freed */
     uint32_t large_count;       /* begun and not settled, listed or not; packs too */
+    uint32_t chunk_count;       /* in use */
     struct packing *packing;    /* that the entries at hand go into */
     struct packing *packings;   /* all */
     struct chunk *spare_chunks; /* that were used and can be again */
-    uint32_t chunk_count;       /* in use */
     uint64_t piece_offset;      /* of the held entry, how much was handed out */
     struct err err;
 };

@@ -44,15 +44,14 @@ struct stream {
     bool has_results;
     struct result result; /* the next one, when has_result */
     bool has_result;
+    /* `ahead` holds an item that stream_seek() has not passed yet; and that somebody asked for. */
+    bool seeking, asked;
+    bool ended;
     struct buf pack, pack_etag; /* that the entries at hand were put into */
 
-    bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
-    bool asked;   /* and that somebody asked for */
     stream_passed_fn passed;
     void *passed_ctx;
-    bool ended;
     struct stream_item ahead;
-
     struct buf mapped;    /* stream_of_store(): the key that was asked for, as the store has it */
     struct object sought; /* found by it */
     struct stream_item sought_item;

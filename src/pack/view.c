@@ -170,16 +170,17 @@ static void build_floors(struct pack_view *view)
 {
     qsort(view->shelves, view->catalog.count, sizeof *view->shelves, compare_shelves);
     view->floors = mem_alloc((view->catalog.count + 1) * sizeof *view->floors);
+    struct floor *last = NULL;
     for (size_t i = 0; i < view->catalog.count; i++) {
         if (view->shelves[i].first.len == 0)
             continue;
-        struct floor *last = view->floor_count != 0 ? &view->floors[view->floor_count - 1] : NULL;
         if (last != NULL && same_floor(&last->shelves[last->count - 1], &view->shelves[i]) &&
             last->shelves + last->count == &view->shelves[i])
             last->count++;
-        else
-            view->floors[view->floor_count++] =
-                (struct floor){ .shelves = &view->shelves[i], .count = 1 };
+        else {
+            last = &view->floors[view->floor_count++];
+            *last = (struct floor){ .shelves = &view->shelves[i], .count = 1 };
+        }
     }
 }
 
