@@ -5,11 +5,11 @@
 
 const struct command *command_at(size_t index)
 {
-    enum { COUNT = 20 };
+    enum { COUNT = 21 };
     static const struct command *const commands[COUNT] = {
-        &cmd_put,    &cmd_get,     &cmd_ls,    &cmd_find,   &cmd_cat,     &cmd_check,  &cmd_rm,
-        &cmd_mb,     &cmd_uploads, &cmd_crawl, &cmd_plan,   &cmd_run,     &cmd_status, &cmd_attach,
-        &cmd_report, &cmd_stop,    &cmd_jobs,  &cmd_doctor, &cmd_version, &cmd_help,
+        &cmd_put,    &cmd_get,    &cmd_ls,      &cmd_find,  &cmd_cat,    &cmd_check,   &cmd_repack,
+        &cmd_rm,     &cmd_mb,     &cmd_uploads, &cmd_crawl, &cmd_plan,   &cmd_run,     &cmd_status,
+        &cmd_attach, &cmd_report, &cmd_stop,    &cmd_jobs,  &cmd_doctor, &cmd_version, &cmd_help,
     };
     return index < COUNT ? commands[index] : NULL;
 }

@@ -42,6 +42,7 @@ extern const struct command cmd_ls;
 extern const struct command cmd_mb;
 extern const struct command cmd_plan;
 extern const struct command cmd_put;
+extern const struct command cmd_repack;
 extern const struct command cmd_report;
 extern const struct command cmd_rm;
 extern const struct command cmd_run;

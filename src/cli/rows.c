@@ -658,6 +658,66 @@ const struct opt rows_pack[] = {
     { 0 },
 };
 
+const struct opt rows_repack[] = {
+    { .name = "pack-size",
+      .type = OPT_BYTES,
+      .offset = FIELD(pack_bytes),
+      .fallback = "0",
+      .max = UINT64_C(1) << 40,
+      .group = OPT_GROUP_ACTION,
+      .arg = "SIZE",
+      .help = "content of a new pack, 0 = by the size of all",
+      .doc = "A new pack has about so much content, and packs of less than half of it are small. "
+             "With 0 it grows with the size of all, from 64M to 1G." },
+    { .name = "min-live",
+      .type = OPT_STRING,
+      .offset = FIELD(min_live),
+      .fallback = "50%",
+      .group = OPT_GROUP_ACTION,
+      .arg = "PERCENT",
+      .help = "rewrite packs of which less than this is live",
+      .doc = "A pack is mostly stale, and rewritten, when less than this part of its content, in "
+             "percent, is what a get would fetch from it." },
+    { .name = "level",
+      .type = OPT_COUNT,
+      .offset = FIELD(compress_level),
+      .fallback = "1",
+      .min = 1,
+      .max = 19,
+      .group = OPT_GROUP_ACTION,
+      .arg = "N",
+      .help = "compress new packs that hard, 1 to 19",
+      .doc = "The level of zstd for new packs, from 1 (fast) to 19. What does not compress is "
+             "stored as it is at any level." },
+    { .name = "compress",
+      .type = OPT_SWITCH,
+      .offset = FIELD(compress),
+      .group = OPT_GROUP_ACTION,
+      .help = "--no-compress: new packs are plain .tar, with an index beside",
+      .doc = "With --no-compress, new packs are plain tar files, NAME.tar, each with its index as "
+             "an object beside it, NAME.tar.index; whatever the old ones are." },
+    { .name = "transfers",
+      .type = OPT_COUNT,
+      .offset = FIELD(transfers),
+      .fallback = "0",
+      .max = 64,
+      .group = OPT_GROUP_LIMITS,
+      .arg = "N",
+      .help = "new packs that are made at once, 0 = 4",
+      .doc = "At most this many new packs are made at the same time. Each takes up to about 250M "
+             "of memory where many old packs have a part in it." },
+    { .name = "bwlimit",
+      .type = OPT_RATE,
+      .offset = FIELD(bwlimit_bytes_per_s),
+      .fallback = "0",
+      .group = OPT_GROUP_LIMITS,
+      .arg = "RATE",
+      .help = "bytes a second that are stored, 0 = no limit",
+      .doc = "At most so many bytes a second are sent to the store. About as many are read from "
+             "it meanwhile." },
+    { 0 },
+};
+
 const struct opt rows_keep_packs[] = {
     { .name = "keep-packs",
       .type = OPT_FLAG,

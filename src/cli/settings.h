@@ -119,6 +119,7 @@ struct settings {
     uint64_t compress_level;      /* --level */
     bool keep_packs;              /* --keep-packs */
     enum setting_switch compress; /* --no-compress */
+    const char *min_live;         /* --min-live */
     uint64_t bucket_objects;      /* --bucket-objects, 0 = no limit */
     bool make_bucket;             /* --make-bucket */
     const char *site;             /* NULL = not given */

@@ -379,8 +379,7 @@ static int begin_upload(struct worker *worker, struct packing *packing, struct e
     return ledger_begin(run->ledger, &upload, err);
 }
 
-/* Parts grow, so that as many as a store takes are enough for the largest object. */
-static uint64_t part_bytes(const struct store_limits *limits, uint32_t number)
+uint64_t packing_part_bytes(const struct store_limits *limits, uint32_t number)
 {
     const uint32_t step = limits->max_parts / PART_STEPS;
     const uint32_t shift = step != 0 ? number / step : 0;
@@ -505,7 +504,7 @@ static int join_chunk(struct worker *worker, struct packing *packing, struct chu
     if ((bytes->len != 0 || chunk->member_count != 0) &&
         pack_join_add(packing->join, chunk->bytes, err) < 0)
         return -1;
-    const uint64_t enough = part_bytes(&worker->run->store->limits, packing->part_number);
+    const uint64_t enough = packing_part_bytes(&worker->run->store->limits, packing->part_number);
     packing->bytes_crc64 =
         crc64nvme_combine(packing->bytes_crc64, pack_chunk_crc64(chunk->bytes), bytes->len);
     if (packing->bytes.len == 0 && bytes->len >= enough)

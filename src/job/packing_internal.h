@@ -61,6 +61,9 @@ struct packing {
     atomic_uint retries;
 };
 
+/* How large the part behind so many is. They grow, so that as many as a store takes are enough for
+ * the largest object. */
+uint64_t packing_part_bytes(const struct store_limits *limits, uint32_t number);
 /* Read and add all that the work names. What cannot be is settled by itself; a pack that is lost
  * by it gets its error. */
 void packing_make_chunk(struct worker *worker, struct chunk *chunk, const struct work *work);

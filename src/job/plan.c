@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/buckets.h"
+#include "job/objects.h"
+#include "pack/view.h"
 
 #include <sys/stat.h>
 
@@ -30,6 +32,9 @@ struct planner {
     struct packer packer;
     struct old_pack *old_packs;
     size_t old_pack_count;
+    struct store *packs; /* the destination as pack/view.h, once a recorded pack was not there */
+    bool packs_known;
+    struct buf pack_name;      /* of one found there */
     struct stream_item packed; /* stands for `there` of what is in a pack */
     struct buf unread;         /* a directory that could not be read: what is in it is not gone */
 
@@ -280,6 +285,52 @@ static int find_old_pack(struct planner *planner, const struct stream_item *reco
     return 0;
 }
 
+static int open_packs(struct planner *planner, struct err *err)
+{
+    struct store *store = planner->options->store;
+    planner->packs_known = true;
+    const int shown = store_show_members(&store, NULL, planner->options->stop, err);
+    if (shown < 0)
+        return err_at(err, "look for members in other packs");
+    if (shown == 1) {
+        view_lend(store);
+        planner->packs = store;
+    }
+    return 0;
+}
+
+/* The pack is gone. Was it repacked, so that what was put is in another one? */
+static int find_elsewhere(struct planner *planner, const struct stream_item *record,
+                          const struct catalog_pack **ret_pack, struct err *err)
+{
+    *ret_pack = NULL;
+    SCOPED(object) struct object object = { 0 };
+    SCOPED(buf) struct buf key = { 0 };
+    struct err why = { 0 };
+    struct store *store = planner->options->store;
+    if (!planner->packs_known && open_packs(planner, err) < 0)
+        return -1;
+    if (planner->packs == NULL || store->driver->map_key(store, record->key, &key, &why) < 0)
+        return 0;
+    const struct catalog_pack *pack = NULL;
+    if (view_find(planner->packs, buf_text(&key), &object, &pack, &why) < 0) {
+        if (why.kind == ERR_ABSENT)
+            return 0;
+        *err = why;
+        return err_at(err, "'%s'", record->key);
+    }
+    buf_clear(&planner->pack_name);
+    if (store->driver->unmap_key(store, pack->key, &planner->pack_name, &why) < 0)
+        return 0;
+    const bool same = object.attr.kind == record->kind && object.size_bytes == record->size_bytes &&
+                      object.attr.mtime_ns == record->mtime_ns &&
+                      (record->kind != ENTRY_FILE || !record->record.known ||
+                       object.attr.crc64 == record->record.crc64);
+    if (same)
+        *ret_pack = pack;
+    return 0;
+}
+
 /* An object of its own is never older than what a pack has under its name: see packer.h. */
 static int seek_in_pack(struct planner *planner, const struct stream_item *record,
                         struct stream_item **there, struct err *err)
@@ -289,9 +340,16 @@ static int seek_in_pack(struct planner *planner, const struct stream_item *recor
         return 0;
     if (find_old_pack(planner, record, &is_there, err) < 0)
         return -1;
-    if (!is_there)
+    const struct catalog_pack *other = NULL;
+    if (!is_there && find_elsewhere(planner, record, &other, err) < 0)
+        return -1;
+    if (!is_there && other == NULL)
         return 0;
     planner->packed = *record;
+    if (other != NULL) {
+        planner->packed.pack = planner->pack_name.data;
+        planner->packed.pack_etag = other->etag;
+    }
     planner->packed.etag = "";
     *there = &planner->packed;
     return 0;
@@ -331,8 +389,8 @@ static int plan_entry(struct planner *planner, const struct stream_item *from,
     const bool is_packed = there == &planner->packed;
     if (is_packed && (ret_entry->action == PLAN_UNCHANGED || ret_entry->action == PLAN_COMPARE)) {
         ret_entry->record = record->record;
-        ret_entry->kept = record->pack;
-        ret_entry->kept_etag = record->pack_etag;
+        ret_entry->kept = there->pack;
+        ret_entry->kept_etag = there->pack_etag;
     }
     *ret_packable = there == NULL || is_packed;
     if (planner->options->spec->direction == JOB_GET)
@@ -476,6 +534,9 @@ static void close_streams(struct planner *planner)
     buf_done(&planner->last_key);
     packer_done(&planner->packer);
     buf_done(&planner->unread);
+    buf_done(&planner->pack_name);
+    if (planner->packs != NULL)
+        planner->packs->driver->close(planner->packs);
     for (size_t i = 0; i < planner->old_pack_count; i++) {
         mem_release(planner->old_packs[i].key);
         mem_release(planner->old_packs[i].etag);

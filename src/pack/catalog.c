@@ -470,12 +470,21 @@ bool catalog_name(const struct catalog_pack *pack, const struct pack_member *mem
     return true;
 }
 
+/* What a generation puts is newer than what was merged up to it: a put that goes on during a repack
+ * must have the word. Of two merged ones the later saw the earlier. */
+static bool merged_before(uint64_t left, uint64_t right)
+{
+    return left == 0 ? false : right == 0 || left < right;
+}
+
 int catalog_compare_age(const struct catalog_pack *a, const struct catalog_pack *b)
 {
     const struct pack_info *left = pack_info(a->pack);
     const struct pack_info *right = pack_info(b->pack);
     if (strcmp(left->job_id, right->job_id) == 0 && left->generation != right->generation)
         return left->generation < right->generation ? -1 : 1;
+    if (strcmp(left->job_id, right->job_id) == 0 && left->merged != right->merged)
+        return merged_before(left->merged, right->merged) ? -1 : 1;
     if (left->created_ns != right->created_ns)
         return left->created_ns < right->created_ns ? -1 : 1;
     return strcmp(a->key, b->key);

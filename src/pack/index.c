@@ -292,6 +292,8 @@ static void add_facts(const struct index_writer *writer, const struct pack_info 
                     ((uint64_t)info->created_ns << 1) ^ (uint64_t)(info->created_ns >> 63));
     add_number_fact(out, FACT_LEVEL, info->level);
     add_number_fact(out, FACT_GONE, writer->gone_count);
+    if (info->merged != 0)
+        add_number_fact(out, FACT_MERGED, info->merged);
     if (frame_count(writer) != 0) {
         SCOPED(buf) struct buf sum = { 0 };
         buf_add_u64(&sum, frame_at(writer, frame_count(writer) - 1)->crc64);

@@ -42,5 +42,6 @@ enum index_fact {
     FACT_LEVEL = 7,
     FACT_GONE = 8,
     FACT_END = 9, /* CRC of the last frame, which no block has; a u64 */
+    FACT_MERGED = 10,
 };
 #define SECOND_NS INT64_C(1000000000)

@@ -111,6 +111,9 @@ static void take_fact(struct facts *facts, struct buf *text, uint64_t fact, cons
     case FACT_GONE:
         info->gone_count = number_of(bytes, len, &facts->bad);
         break;
+    case FACT_MERGED:
+        info->merged = number_of(bytes, len, &facts->bad);
+        break;
     case FACT_END: {
         struct view view = view_of(bytes, len);
         facts->end_crc = view_u64(&view);

@@ -46,6 +46,7 @@ struct pack_join *pack_join_new(const struct pack_info *info, bool keep_notes)
                             .maker = copy(info->maker != NULL ? info->maker : LADE_VERSION),
                             .generation = info->generation,
                             .created_ns = info->created_ns,
+                            .merged = info->merged,
                             .level = info->level };
     join->keep_notes = keep_notes;
     join->index = index_writer_new();

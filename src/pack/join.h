@@ -21,7 +21,8 @@ struct pack_info {
     const char *etag;   /* of the tar, in a sidecar; else "". Not set when writing */
     uint64_t generation;
     int64_t created_ns;
-    uint32_t level; /* 0: plain tar, the index is a sidecar */
+    uint64_t merged; /* 0: put; else made of other packs, and newer the higher it is */
+    uint32_t level;  /* 0: plain tar, the index is a sidecar */
     /* counted: not set when writing */
     uint64_t member_count; /* records, those of what is gone too */
     uint64_t gone_count;

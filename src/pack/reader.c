@@ -509,6 +509,14 @@ int pack_seek(struct pack_cursor *cursor, const char *prefix, size_t prefix_len,
     return 0;
 }
 
+int pack_seek_from(struct pack_cursor *cursor, const char *key, size_t key_len, struct err *err)
+{
+    if (pack_seek(cursor, key, key_len, err) < 0)
+        return -1;
+    buf_clear(&cursor->prefix);
+    return 0;
+}
+
 int pack_next(struct pack_cursor *cursor, struct pack_member *ret_member, struct err *err)
 {
     while (cursor->next_block < pack_block_count(cursor->pack)) {

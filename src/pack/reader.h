@@ -55,6 +55,9 @@ CHECKED int pack_find(struct pack_cursor *cursor, const char *path, size_t path_
  * behind the last that begins so. The prefix is copied. */
 CHECKED int pack_seek(struct pack_cursor *cursor, const char *prefix, size_t prefix_len,
                       struct err *err);
+/* Go to the first member whose key is not before this one, then all behind it. */
+CHECKED int pack_seek_from(struct pack_cursor *cursor, const char *key, size_t key_len,
+                           struct err *err);
 CHECKED int pack_next(struct pack_cursor *cursor, struct pack_member *ret_member, struct err *err);
 
 /* ---- content ---- */
@@ -70,6 +73,12 @@ typedef int (*pack_take_fn)(void *ctx, const struct pack_member *member, uint64_
 CHECKED int pack_read(struct pack_cursor *cursor, const struct pack_member *member,
                       uint64_t offset_bytes, uint64_t len, pack_take_fn take, void *ctx,
                       struct err *err);
+
+/* Where the data of a sparse file is; the extents are the cursor's, until its next call. Also what
+ * pack_read() of all of it has left there. */
+CHECKED int pack_read_map(struct pack_cursor *cursor, const struct pack_member *member,
+                          const struct pack_extent **ret_extents, size_t *ret_count,
+                          struct err *err);
 
 /* Many members at once, in order: for unpacking. The unit is a block of the index (some thousand
  * members), so that threads share a pack, a block each. */

@@ -258,17 +258,24 @@ static uint64_t data_before(struct content *content, uint64_t offset)
     return data;
 }
 
+/* The map alone, into the cursor's extents. */
+static int read_map(struct content *content, struct err *err)
+{
+    const struct pack_member *member = content->member;
+    const uint64_t end = member->offset_bytes + member->stored_bytes;
+    content->only_map = true;
+    begin(content);
+    if (stream(content->cursor, member->offset_bytes, end, take_stream, content, err) < 0)
+        return -1;
+    return content->mapped ? 0 : damaged(content->cursor, err, "the map of a sparse file");
+}
+
 static int read_sparse_part(struct content *content, struct err *err)
 {
     const struct pack_member *member = content->member;
     struct pack_cursor *cursor = content->cursor;
-    const uint64_t end = member->offset_bytes + member->stored_bytes;
-    content->only_map = true;
-    begin(content);
-    if (stream(cursor, member->offset_bytes, end, take_stream, content, err) < 0)
+    if (read_map(content, err) < 0)
         return -1;
-    if (!content->mapped)
-        return damaged(cursor, err, "the map of a sparse file");
     const uint64_t data = member->offset_bytes + content->map_bytes;
     const uint64_t to = data + data_before(content, content->to);
     const uint64_t from = data + data_before(content, content->from);
@@ -323,6 +330,20 @@ int pack_read(struct pack_cursor *cursor, const struct pack_member *member, uint
         damaged(cursor, err, "checksum of its content");
         return at_member(member, err);
     }
+    return 0;
+}
+
+int pack_read_map(struct pack_cursor *cursor, const struct pack_member *member,
+                  const struct pack_extent **ret_extents, size_t *ret_count, struct err *err)
+{
+    struct content content = { .cursor = cursor, .member = member };
+    assert(member->kind == PACK_FILE && member->sparse);
+    if (cursor_load(cursor, member->block, err) < 0)
+        return at_member(member, err);
+    need_none(cursor);
+    if (read_map(&content, err) < 0)
+        return at_member(member, err);
+    *ret_extents = extents_of(&content, ret_count);
     return 0;
 }
 

@@ -35,6 +35,7 @@ struct view_cursor {
 struct pack_view {
     struct store base;
     struct store *inner;
+    bool lent;  /* the inner store is not ours */
     bool alone; /* the store's own objects do not show */
     struct catalog catalog;
     struct shelf *shelves; /* all */
@@ -103,7 +104,8 @@ static int compare_shelves(const void *left, const void *right)
     const struct pack_info *info_a = pack_info(a->of->pack);
     const struct pack_info *info_b = pack_info(b->of->pack);
     /* Newest first; those of one generation by their names. */
-    if (strcmp(info_a->job_id, info_b->job_id) == 0 && info_a->generation == info_b->generation)
+    if (strcmp(info_a->job_id, info_b->job_id) == 0 && info_a->generation == info_b->generation &&
+        info_a->merged == info_b->merged)
         return strcmp(buf_text(&a->first), buf_text(&b->first));
     return -catalog_compare_age(a->of, b->of);
 }
@@ -113,7 +115,7 @@ static bool same_floor(const struct shelf *before, const struct shelf *shelf)
     const struct pack_info *a = pack_info(before->of->pack);
     const struct pack_info *b = pack_info(shelf->of->pack);
     return a->job_id[0] != '\0' && strcmp(a->job_id, b->job_id) == 0 &&
-           a->generation == b->generation &&
+           a->generation == b->generation && a->merged == b->merged &&
            strcmp(buf_text(&before->last), buf_text(&shelf->first)) < 0;
 }
 
@@ -198,7 +200,7 @@ static void view_close(struct store *base)
     mem_release(view->shelves);
     mem_release(view->floors);
     catalog_done(&view->catalog);
-    if (view->inner != NULL)
+    if (view->inner != NULL && !view->lent)
         view->inner->driver->close(view->inner);
     lock_done(&view->lock);
     mem_release(view);
@@ -312,6 +314,23 @@ static void set_key(struct object *object, const char *key)
 {
     buf_clear(&object->key);
     buf_add_text(&object->key, key);
+}
+
+int view_find(struct store *base, const char *key, struct object *ret_object,
+              const struct catalog_pack **ret_pack, struct err *err)
+{
+    struct pack_view *view = view_of_store(base);
+    struct catalog_pack *pack = NULL;
+    struct pack_cursor *cursor = NULL;
+    struct pack_member member;
+    const int got = find_member(view, key, &pack, &cursor, &member, err);
+    if (got <= 0)
+        return got < 0 ? -1 : err_set(err, ERR_ABSENT, "'%s' is in no pack", key);
+    set_key(ret_object, key);
+    fill_object(pack, &member, ret_object);
+    *ret_pack = pack;
+    cursor_give(view, pack, cursor);
+    return 0;
 }
 
 static int view_head(struct store *base, const char *key, struct object *ret_object,
@@ -779,6 +798,11 @@ static const struct store_driver view_driver = {
     .get = view_get,
     .probe = view_probe,
 };
+
+void view_lend(struct store *base)
+{
+    view_of_store(base)->lent = true;
+}
 
 bool view_is(const struct store *store)
 {

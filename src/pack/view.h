@@ -12,5 +12,11 @@
  * read (the first one). */
 CHECKED int view_open(struct store **ret_view, struct store *inner, struct catalog *catalog,
                       bool alone, struct err *err);
+/* Its close() leaves the inner store open: it stays the caller's. */
+void view_lend(struct store *view);
+/* head(), of what is in a pack, and in which: *ret_pack is valid as long as the view. ERR_ABSENT:
+ * no pack has it, or there is an object of its own. */
+CHECKED int view_find(struct store *view, const char *key, struct object *ret_object,
+                      const struct catalog_pack **ret_pack, struct err *err);
 /* Is this store a view? */
 bool view_is(const struct store *store);
