@@ -209,6 +209,8 @@ bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t or
 /* Remove what killed processes left of this entry; `name` is its key, or its path. */
 void worker_clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
                             const char *name);
+/* The same of an upload that was begun, and by which token was not written down. */
+void worker_clean_begun(struct worker *worker, uint32_t segment, uint32_t ordinal, const char *key);
 void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);
 void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag);
 

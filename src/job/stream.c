@@ -453,6 +453,17 @@ static bool is_mapped(struct stream *stream, const char *key)
            strcmp(stream->mapped.data, key) != 0;
 }
 
+/* An object whose name the store writes in another way: it is at another place of the listing than
+ * its name, and asked for by itself. */
+static bool is_aside(struct stream *stream)
+{
+    struct store *store = stream->own_root.store;
+    struct err odd = { 0 };
+    return stream->kind == STREAM_OBJECTS && store != NULL &&
+           store->driver->unmap_key(store, stream->ahead.key, &stream->mapped, &odd) == 0 &&
+           strcmp(buf_text(&stream->mapped), stream->ahead.key) != 0;
+}
+
 static int seek_mapped(struct stream *stream, struct stream_item **ret_item, struct err *err)
 {
     struct store *store = stream->own_root.store;
@@ -525,7 +536,7 @@ int stream_seek(struct stream *stream, const char *key, struct stream_item **ret
             if (got < 0)
                 return -1;
             stream->ended = got == 0;
-            stream->seeking = got == 1;
+            stream->seeking = got == 1 && !is_aside(stream);
             continue;
         }
         const int order = strcmp(stream->ahead.key, key);

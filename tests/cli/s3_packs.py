@@ -62,7 +62,9 @@ def kill_in_the_middle_of_a_pack(it):
         command = ("put", "--job", "job", "--pack=0", "src", place)
         nth, fault = 2 + number % (total - 1), ("lost", "refuse")[number % 2]
         with proxy(it, f"{fault} path=partNumber nth={nth} cmd='until kill -9 $(cat {pid}); do sleep 0.01; done'") as air:
-            process = it.start(*command, "--transfers", "2", env=air.env)
+            # What a part holds is known from those before it, so one of two at once may come again.
+            transfers = 1 + number % 2
+            process = it.start(*command, "--transfers", str(transfers), env=air.env)
             write(pid, str(process.pid).encode())
             it.end(process, status=-signal.SIGKILL)
             air.all_hit()
@@ -72,7 +74,8 @@ def kill_in_the_middle_of_a_pack(it):
             it.lade(*command, env=air.env)
             sent = parts_sent(air, at)
             check(before > 0 or nth <= 3, f"no part was journalled before part {nth}")
-            equal(len(sent) + before, total, f"parts journalled before the kill at part {nth} ({before}), and sent after it")
+            check(total <= len(sent) + before < total + transfers,
+                  f"killed at part {nth}: {before} of {total} parts were journalled, and {len(sent)} sent after it")
         stored_whole(it, place)
         shutil.rmtree(it / "job")
 
