@@ -108,7 +108,7 @@ def plain_tar_and_levels(it):
         it.lade("put", "--job", f"level{level}", "--pack=0", "--level", str(level), "src", f"file:l{level}")
         sizes.append((it / f"l{level}/src.tar.zst").stat().st_size)
     check(sizes[1] < sizes[0], "level 19 is not smaller", sizes)
-    it.lade("put", "--job", "both", "--pack=0", "--no-compress", "--compress", "src", "file:both")
+    it.lade("put", "--job", "job-both", "--pack=0", "--no-compress", "--compress", "src", "file:both")
     equal(keys(it / "both"), ["src.tar.zst"])
     it.lade("put", "--pack=x", "src", "file:other", status=2).has("--pack=x", "auto")
     it.lade("put", "--pack", "--level", "20", "src", "file:other", status=2).has("--level")
