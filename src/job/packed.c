@@ -6,6 +6,8 @@
 #include "job/objects.h"
 #include "pack/view.h"
 
+#include <assert.h>
+
 #define MARK "!/"
 
 static bool may_be_pack(const char *name, size_t len)
@@ -140,6 +142,7 @@ int packed_is(const char *location, const struct store_options *options, struct 
     char *key = NULL;
     const int packed = packed_open(&store, &key, location, false, options, err);
     if (packed == 1) {
+        assert(store != NULL);
         store->driver->close(store);
         mem_release(key);
     }

@@ -36,21 +36,20 @@ struct stream {
     uint64_t excluded;
 
     struct generation generation; /* STREAM_RECORD */
+    uint32_t number;              /* of the open segment */
     bool is_put;
-    uint32_t number; /* of the open segment */
     bool open;
+    bool has_result;
     struct segment segment;
     struct result_file results;
-    bool has_results;
-    struct result result; /* the next one, when has_result */
-    bool has_result;
+    struct result result;       /* the next one, when has_result */
     struct buf pack, pack_etag; /* that the entries at hand were put into */
 
     bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
     bool asked;   /* and that somebody asked for */
+    bool ended;
     stream_passed_fn passed;
     void *passed_ctx;
-    bool ended;
     struct stream_item ahead;
 
     struct buf mapped;    /* stream_of_store(): the key that was asked for, as the store has it */
@@ -630,6 +629,8 @@ void stream_close(struct stream *stream)
     buf_done(&stream->mapped);
     buf_done(&stream->name);
     buf_done(&stream->last);
+    buf_done(&stream->pack);
+    buf_done(&stream->pack_etag);
     if (stream->kind == STREAM_RECORD) {
         if (stream->open)
             close_segment(stream);

@@ -141,7 +141,7 @@ static int open_whole(struct pack *pack, struct err *err)
     if (size < SEEK_FOOTER_BYTES + INDEX_FOOTER_BYTES)
         return not_ours(err);
     const size_t len = size < PACK_TAIL_BYTES ? (size_t)size : PACK_TAIL_BYTES;
-    struct index_footer footer;
+    struct index_footer footer = { 0 };
     if (source_read(&pack->source, size - len, len, &tail, err) < 0 ||
         locate(pack, &tail, size - len, &footer, err) < 0 || open_table(pack, &footer, err) < 0)
         return -1;
@@ -163,7 +163,7 @@ int pack_open(struct pack **ret_pack, const struct pack_source *source, struct e
 static int open_index(struct pack *pack, const void *index, size_t len, struct err *err)
 {
     const struct pack_source *source = &pack->source;
-    struct index_footer footer;
+    struct index_footer footer = { 0 };
     if (len < INDEX_FOOTER_BYTES + INDEX_HEAD_BYTES)
         return err_set(err, ERR_ABSENT, "is no index of lade");
     if (index_read_footer((const char *)index + len - INDEX_FOOTER_BYTES, &footer, err) < 0)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +171,7 @@ static void build_floors(struct pack_view *view)
 {
     qsort(view->shelves, view->catalog.count, sizeof *view->shelves, compare_shelves);
     view->floors = mem_alloc((view->catalog.count + 1) * sizeof *view->floors);
+    assert(view->floors != NULL);
     for (size_t i = 0; i < view->catalog.count; i++) {
         if (view->shelves[i].first.len == 0)
             continue;

@@ -147,11 +147,11 @@ static void expect_refused(const void *bytes, size_t len)
 static void test_what_nobody_writes_is_refused(void **state)
 {
     (void)state;
-    expect_refused("\0\0\0\0", 4);             /* RESULT_OPEN */
-    expect_refused("\7\0\0\0", 4);             /* no such status */
+    expect_refused("\0\0\0\0", 4);              /* RESULT_OPEN */
+    expect_refused("\7\0\0\0", 4);              /* no such status */
     expect_refused("\1\x80\x80\x80\10\0\0", 7); /* an ordinal beyond the largest segment */
-    expect_refused("\x14\0\0\0\0\0\0\0", 8);   /* an error of no kind */
-    expect_refused("\x14\0\0\0\x7f\0\0\0", 8); /* an error of no known kind */
+    expect_refused("\x14\0\0\0\0\0\0\0", 8);    /* an error of no kind */
+    expect_refused("\x14\0\0\0\x7f\0\0\0", 8);  /* an error of no known kind */
 }
 
 /* ---- sealed files ---- */
