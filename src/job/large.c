@@ -10,9 +10,6 @@
 
 #include <unistd.h>
 
-#define KILLED_MAX 64u
-#define ON_ITS_WAY_NS (60 * NS_PER_S) /* longer than a request takes */
-
 static struct large *large_new(struct run *run)
 {
     struct large *large = mem_alloc(sizeof *large);
@@ -262,27 +259,6 @@ static int begin_anew(struct worker *worker, struct large *large, struct err *er
     return ledger_begin(run->ledger, &upload, err);
 }
 
-/* A process was killed after it had begun an upload and before it could write down which. It was on
- * its way at the end of its journal, or shortly before or after it. */
-static void clean_begun(struct worker *worker, const struct large *large)
-{
-    struct run *run = worker->run;
-    uint32_t processes[KILLED_MAX];
-    if (run_is_get(run) || run->store->driver->clean_begun == NULL)
-        return;
-    const size_t count =
-        ledger_leftovers(run->ledger, large->segment, large->entry.ordinal, processes, KILLED_MAX);
-    for (size_t i = 0; i < count; i++) {
-        int64_t first_ns = 0;
-        int64_t last_ns = 0;
-        if (!journal_times(run->generation.dir_fd, processes[i], &first_ns, &last_ns))
-            continue;
-        if (first_ns < last_ns - ON_ITS_WAY_NS)
-            first_ns = last_ns - ON_ITS_WAY_NS;
-        run->store->driver->clean_begun(run->store, large->key, first_ns, last_ns + ON_ITS_WAY_NS);
-    }
-}
-
 static int begin_once(struct worker *worker, struct large *large, struct err *err)
 {
     if ((run_is_get(worker->run) ? open_get(large, err) : open_put(worker, large, err)) < 0)
@@ -291,7 +267,7 @@ static int begin_once(struct worker *worker, struct large *large, struct err *er
         return 0;
     if (large->attempts == 1) {
         worker_clean_leftovers(worker, large->segment, large->entry.ordinal, large->key);
-        clean_begun(worker, large);
+        worker_clean_begun(worker, large->segment, large->entry.ordinal, large->key);
     }
     return begin_anew(worker, large, err);
 }

@@ -6,6 +6,8 @@
 #include "job/objects.h"
 #include "pack/view.h"
 
+#include <assert.h>
+
 #define MARK "!/"
 
 static bool may_be_pack(const char *name, size_t len)

@@ -333,6 +333,7 @@ static int ask_place(struct worker *worker, struct packing *packing, struct err 
     if (!packing->resumed) {
         worker_tag(worker, run->process, packing->segment, packing->first, packing->tag);
         worker_clean_leftovers(worker, packing->segment, packing->first, packing->key.data);
+        worker_clean_begun(worker, packing->segment, packing->first, packing->key.data);
     }
     if (!ours && !run->job->spec.overwrite) {
         struct object object = { 0 };

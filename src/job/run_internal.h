@@ -85,10 +85,12 @@ struct dispatch {
     struct lock lock;
     struct cond changed;
     struct segment segment; /* guarded by lock, as all below: the segment being handed out */
+    uint8_t *open;          /* of its entries: needs a worker */
     bool is_open;
-    uint8_t *open;        /* of its entries: needs a worker */
-    uint32_t entries_max; /* in one work */
     bool is_again;        /* see struct work */
+    bool left;            /* stopped by max_batches or until_ns before the end */
+    bool held;            /* `entry` was read and belongs to the next work */
+    uint32_t entries_max; /* in one work */
     uint32_t number;      /* the last one opened or passed over, before any is tried again */
     uint32_t retried;     /* the same of those that are tried again in this round */
     uint32_t most_tries;  /* in this round: those that were tried less often */
@@ -96,8 +98,6 @@ struct dispatch {
     uint32_t foreign_count;
     int64_t foreign_ns; /* when they were looked at last */
     uint64_t batches;   /* opened by this run */
-    bool left;          /* stopped by max_batches or until_ns before the end */
-    bool held;          /* `entry` was read and belongs to the next work */
     struct plan_entry entry;
     struct buf entry_name;
     struct large *larges;
@@ -210,6 +210,8 @@ bool worker_was_begun(const struct worker *worker, uint32_t segment, uint32_t or
 /* Remove what killed processes left of this entry; `name` is its key, or its path. */
 void worker_clean_leftovers(struct worker *worker, uint32_t segment, uint32_t ordinal,
                             const char *name);
+/* The same of an upload that was begun, and by which token was not written down. */
+void worker_clean_begun(struct worker *worker, uint32_t segment, uint32_t ordinal, const char *key);
 void worker_report_one(struct worker *worker, uint32_t segment, const struct result *result);
 void worker_fill_record(struct worker *worker, struct record *record, bool racy, const char *etag);
 

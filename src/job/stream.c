@@ -36,19 +36,18 @@ struct stream {
     uint64_t excluded;
 
     struct generation generation; /* STREAM_RECORD */
+    uint32_t number;              /* of the open segment */
     bool is_put;
-    uint32_t number; /* of the open segment */
     bool open;
+    bool has_result;
     struct segment segment;
     struct result_file results;
-    bool has_results;
-    struct result result; /* the next one, when has_result */
-    bool has_result;
-    /* `ahead` holds an item that stream_seek() has not passed yet; and that somebody asked for. */
-    bool seeking, asked;
-    bool ended;
+    struct result result;       /* the next one, when has_result */
     struct buf pack, pack_etag; /* that the entries at hand were put into */
 
+    bool seeking; /* `ahead` holds an item that stream_seek() has not passed yet */
+    bool asked;   /* and that somebody asked for */
+    bool ended;
     stream_passed_fn passed;
     void *passed_ctx;
     struct stream_item ahead;
@@ -452,6 +451,17 @@ static bool is_mapped(struct stream *stream, const char *key)
            strcmp(stream->mapped.data, key) != 0;
 }
 
+/* An object whose name the store writes in another way: it is at another place of the listing than
+ * its name, and asked for by itself. */
+static bool is_aside(struct stream *stream)
+{
+    struct store *store = stream->own_root.store;
+    struct err odd = { 0 };
+    return stream->kind == STREAM_OBJECTS && store != NULL &&
+           store->driver->unmap_key(store, stream->ahead.key, &stream->mapped, &odd) == 0 &&
+           strcmp(buf_text(&stream->mapped), stream->ahead.key) != 0;
+}
+
 static int seek_mapped(struct stream *stream, struct stream_item **ret_item, struct err *err)
 {
     struct store *store = stream->own_root.store;
@@ -524,7 +534,7 @@ int stream_seek(struct stream *stream, const char *key, struct stream_item **ret
             if (got < 0)
                 return -1;
             stream->ended = got == 0;
-            stream->seeking = got == 1;
+            stream->seeking = got == 1 && !is_aside(stream);
             continue;
         }
         const int order = strcmp(stream->ahead.key, key);
@@ -617,9 +627,9 @@ void stream_close(struct stream *stream)
     object_done(&stream->sought);
     buf_done(&stream->mapped);
     buf_done(&stream->name);
+    buf_done(&stream->last);
     buf_done(&stream->pack);
     buf_done(&stream->pack_etag);
-    buf_done(&stream->last);
     if (stream->kind == STREAM_RECORD) {
         if (stream->open)
             close_segment(stream);

@@ -9,6 +9,7 @@
 #define RETRY_FIRST_NS (200 * NS_PER_MS)
 #define RETRY_MOST_NS (20 * NS_PER_S)
 #define LEFTOVERS_MAX 64u
+#define ON_ITS_WAY_NS (60 * NS_PER_S) /* longer than a request takes */
 
 /* ---- what several kinds of work need ---- */
 
@@ -125,6 +126,26 @@ void worker_clean_leftovers(struct worker *worker, uint32_t segment, uint32_t or
             (void)!stage_discard(&worker->stage, name, tag, &ignored);
         else
             (void)!run->store->driver->clean(run->store, name, tag, &ignored);
+    }
+}
+
+/* A process was killed after it had begun an upload and before it could write down which. It was on
+ * its way at the end of its journal, or shortly before or after it. */
+void worker_clean_begun(struct worker *worker, uint32_t segment, uint32_t ordinal, const char *key)
+{
+    struct run *run = worker->run;
+    uint32_t processes[LEFTOVERS_MAX];
+    if (run_is_get(run) || run->store->driver->clean_begun == NULL)
+        return;
+    const size_t count = ledger_leftovers(run->ledger, segment, ordinal, processes, LEFTOVERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        int64_t first_ns = 0;
+        int64_t last_ns = 0;
+        if (!journal_times(run->generation.dir_fd, processes[i], &first_ns, &last_ns))
+            continue;
+        if (first_ns < last_ns - ON_ITS_WAY_NS)
+            first_ns = last_ns - ON_ITS_WAY_NS;
+        run->store->driver->clean_begun(run->store, key, first_ns, last_ns + ON_ITS_WAY_NS);
     }
 }
 

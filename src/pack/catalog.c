@@ -347,11 +347,24 @@ static int list_packs(struct catalog *catalog, struct store *store,
     return got;
 }
 
+/* What it is, by its first byte: a head would ask for more of an object in parts, its tags. */
+static int look_at(struct store *store, const struct catalog_options *options,
+                   struct object *object, struct err *err)
+{
+    unsigned char first;
+    struct flow flow = { .stop = options->stop };
+    struct sink sink = { .flow = &flow, .fd = -1, .memory = &first, .memory_bytes = 1 };
+    struct err ignored = { 0 }; /* the head says it again */
+    if (store->driver->get(store, options->only, 0, 1, "", &sink, object, &ignored) == 0)
+        return 0;
+    return store_head_patiently(store, options->only, options->stop, object, err);
+}
+
 static int look_at_one(struct catalog *catalog, struct store *store,
                        const struct catalog_options *options, struct err *err)
 {
     SCOPED(object) struct object object = { 0 };
-    if (store_head_patiently(store, options->only, options->stop, &object, err) < 0)
+    if (look_at(store, options, &object, err) < 0)
         return -1;
     catalog_offer(catalog, store, &object, options->stop);
     if (catalog->count != 0 && ends_with(options->only, PACK_TAR_SUFFIX))

@@ -183,7 +183,7 @@ static int open_apart(struct pack *pack, const char *head, const char *footer_by
                       struct err *err)
 {
     const struct pack_source *source = &pack->source;
-    struct index_footer footer;
+    struct index_footer footer = { 0 };
     if (index_read_footer(footer_bytes, &footer, err) < 0)
         return -1;
     if (footer.index_bytes != len || memcmp(head, HEAD_MAGIC, MAGIC_LEN) != 0)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -12,6 +12,7 @@
 #include "job/job.h"
 #include "job/journal.h"
 #include "job/outcome.h"
+#include "job/pack_note.h"
 #include "job/places.h"
 #include "pack/index.h"
 #include "pack/inventory.h"
@@ -213,6 +214,53 @@ static void test_segment(void **state)
     expect_file("segment", "000001.seg");
 }
 
+static void test_entries_in_packs(void **state)
+{
+    (void)state;
+    const struct plan_entry entries[] = {
+        { .name = "a",
+          .name_len = 1,
+          .kind = ENTRY_FILE,
+          .action = PLAN_NEW,
+          .size_bytes = 5,
+          .pack = "p.tar.zst" },
+        { .name = "b",
+          .name_len = 1,
+          .kind = ENTRY_FILE,
+          .action = PLAN_UNCHANGED,
+          .size_bytes = 6,
+          .kept = "o.tar",
+          .kept_etag = "e1" },
+        { .name = "c",
+          .name_len = 1,
+          .kind = ENTRY_GONE,
+          .action = PLAN_REPLACE,
+          .pack = "p.tar.zst" },
+    };
+    SCOPED(segment_writer) struct segment_writer writer;
+    struct err err = { 0 };
+    segment_writer_init(&writer, scratch.fd);
+    assert_int_equal(segment_begin(&writer, 1, &err), 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(segment_add(&writer, &entries[i], &err), 0);
+    expect_hex("entries in packs", writer.raw.data, writer.raw.len);
+}
+
+static void test_what_a_part_holds(void **state)
+{
+    (void)state;
+    SCOPED(buf) struct buf bytes = { 0 };
+    const struct pack_note note = {
+        .through = 3,
+        .piece_end = 8 << 20,
+        .piece_crc64 = 1,
+        .piece = { .ordinal = 3, .ino = 77, .size_bytes = 40 << 20, .mtime_ns = 1, .ctime_ns = 1 },
+        .results = view_of("\1\2\5\0", 4)
+    };
+    pack_note_encode(&note, &bytes);
+    expect_hex("what a part holds", bytes.data, bytes.len);
+}
+
 static void test_results(void **state)
 {
     (void)state;
@@ -259,6 +307,7 @@ static void test_journal(void **state)
     journal_add_intent(&journal, 1, 0, 255);
     journal_add_slow(&journal, 1, 2, 1500 * NS_PER_MS);
     journal_add_time(&journal, NS_PER_S);
+    journal_add_pack(&journal, 1, 2, &part, "note", 4);
     expect_hex("journal records", journal.pending.data, journal.pending.len);
     journal_done(&journal);
 
@@ -560,6 +609,8 @@ int main(int argc, char **argv)
         CASE(test_job_file),
         CASE(test_generation),
         CASE(test_segment),
+        CASE(test_entries_in_packs),
+        CASE(test_what_a_part_holds),
         CASE(test_results),
         CASE(test_journal),
         CASE(test_claim),

@@ -88,6 +88,10 @@ DAMAGE = {
 LEAVES_TEMPORARIES = {"journal-deleted", "journal-truncated", "journal-flipped", "journal-emptied", "all-deleted",
                       "generation-deleted", "segment-flipped", "segment-truncated", "segment-deleted", "end-flipped",
                       "job-flipped", "job-truncated", "job-deleted"}
+PACK_DAMAGE = {
+    "pack-journal-flipped": lambda job, dice: flip(some(job, "journal-*.log", dice), dice),
+    "pack-journal-deleted": lambda job, dice: some(job, "journal-*.log", dice).unlink(),
+}
 BATCH = 1060  # entries of the first batch, and some
 
 
@@ -183,6 +187,33 @@ def claims_at_once(row):
     return function
 
 
+def of_packs(row):
+    """Killed with a part of a pack in the store."""
+    name, random, _, status, says = row
+
+    def function(it):
+        dice = random_of(name, 1)
+        make_tree(it / "src", {f"d/f{number:03}": dice.randbytes(3000) for number in range(300)} |
+                  {"e": dice.randbytes(70 << 20), "g": b"the last"})
+        set_age(it / "src")
+        command = ("put", "--job", "job", "--pack=0", "src", "file:store")
+        for _ in range(RANDOM_TRIES if random else 1):
+            process = it.start(*command, "--bwlimit", "100M")
+            it.wait_for(lambda: journalled(it / "job", parts=True), process)
+            process.send_signal(signal.SIGKILL)
+            it.end(process, -signal.SIGKILL)
+            PACK_DAMAGE[name](it / "job", dice)
+            it.lade(*command, status=status).has(says)
+            it.lade("check", "--deep", "src", "file:store")
+            os.makedirs(it / "out")
+            subprocess.run(["tar", "-xpf", it / "store/src.tar.zst", "-C", it / "out"], check=True)
+            same_trees(it / "out", it / "src", f"pack after {name}")
+            for path in ("job", "store", "out"):
+                shutil.rmtree(it / path)
+    function.__name__ = name.replace("-", "_")
+    return function
+
+
 # ---- full disks ----
 
 def small_disk(it, name, size="size=300k"):
@@ -259,7 +290,7 @@ def store_full(it):
 @case
 def every_row_has_its_case(it):
     names = {row[0] for row in rows()}
-    known = set(DAMAGE) | {"state-full", "store-full"} | {"buckets-deleted", "buckets-flipped"}  # of spread.py
+    known = set(DAMAGE) | set(PACK_DAMAGE) | {"state-full", "store-full"} | {"buckets-deleted", "buckets-flipped"}  # of spread.py
     if names != known:
         raise Failure(f"docs/formats.md and this file differ: {sorted(names ^ known)}")
     check(re.search(r"no case is an entry reported as done", section()), "the promise is gone")
@@ -269,6 +300,8 @@ def every_row_has_its_case(it):
 for found in rows():
     if found[0] == "claim-flipped":
         cases.append(claims_at_once(found))
+    elif found[0] in PACK_DAMAGE:
+        cases.append(of_packs(found))
     elif found[0] in DAMAGE:
         for direction in ("put", "get"):
             cases.append(make_case(found, direction))

@@ -513,7 +513,7 @@ static void test_large_objects_under_way_are_found_with_their_parts(void **state
     assert_int_equal(found.process, 1);
     assert_int_equal(found.part_count, 3);
     assert_int_equal(found.parts[0].number, 3);
-    mem_release(found.parts);
+    ledger_upload_done(&found);
     assert_false(ledger_find_upload(process.ledger, 1, 4, &found));
     assert_false(ledger_find_upload(process.ledger, 2, 4, &found));
     /* Begun again: the old parts are of no use. */
@@ -523,7 +523,7 @@ static void test_large_objects_under_way_are_found_with_their_parts(void **state
     assert_true(ledger_find_upload(process.ledger, 1, 2, &found));
     assert_int_equal(found.process, 2);
     assert_int_equal(found.part_count, 0);
-    mem_release(found.parts);
+    ledger_upload_done(&found);
     process_end(&process);
 }
 
