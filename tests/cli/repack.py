@@ -106,7 +106,7 @@ def many_small_packs_become_one(it):
     for _ in range(2):
         equal(it.lade("put", "--job", "job", "--pack", "--json", "src", "file:store").summary()["done"]["count"], 0)
     equal(packs_of(it / "store"), after)
-    it.lade("check", "--job", "job", "src", "file:store")
+    it.lade("check", "job")
     it.lade("check", "--download", "src", "file:store")
     # Nothing to do.
     stamp = after[0].stat().st_ino
@@ -118,28 +118,63 @@ def many_small_packs_become_one(it):
     same(it)
 
 
+PACKED = (("--pack",), ("--pack=1",), ("--pack=0",), ("--pack=auto", "--no-compress"), ("--pack", "--pack-size", "200K"))
+
+
+def chances(dice):
+    return [dice.choice(("--pack-size=100K", "--pack-size=400K", "--pack-size=1G")),
+            *dice.choice(([], ["--no-compress"], ["--compress", "--level", "3"], ["--min-live", "90%"], ["--min-live=0"],
+                          ["--min-live", "100"], ["--transfers", "1"]))]
+
+
+def nothing_is_left(it):
+    equal(temporaries(it / "store"), [])
+    check(not [key for key in keys(it / "store")
+               if key.endswith(".index") and not (it / "store" / key[:-6]).exists()], keys(it / "store"))
+
+
 @case
 def any_generations_against_the_tree(it):
-    modes = (("--pack",), ("--pack=1",), ("--pack=0",), ("--pack=auto", "--no-compress"), (),
-             ("--pack=auto", "--pack-below", "2500"), ("--pack", "--pack-size", "200K"))
     for number in range(ROUNDS):
         dice = random_of(f"repack model {number}", 1)
         for name in ("src", "store", "job"):
             shutil.rmtree(it / name, ignore_errors=True)
         source(it, dice)
+        (it / "src/top").unlink()  # no pack of a directory has it
         for _ in range(3):
-            generations(it, dice, modes, dice.randrange(1, 4))
-            options = [dice.choice(("--pack-size=100K", "--pack-size=400K", "--pack-size=1G"))]
-            options += dice.choice(([], ["--no-compress"], ["--compress", "--level", "3"], ["--min-live", "90%"], ["--min-live=0"],
-                                    ["--min-live", "100"], ["--transfers", "1"]))
-            it.lade("repack", *options, "file:store")
+            generations(it, dice, PACKED, dice.randrange(1, 4))
+            it.lade("repack", *chances(dice), "file:store")
             same(it)
-            equal(it.lade("put", "--job", "job", *dice.choice(modes), "--json", "src", "file:store")
+            equal(it.lade("put", "--job", "job", *dice.choice(PACKED), "--json", "src", "file:store")
                   .summary()["done"]["count"], 0, "moved after a repack")
-            it.lade("check", "--download", "src", "file:store")
-            equal(temporaries(it / "store"), [])
-            check(not [key for key in keys(it / "store")
-                       if key.endswith(".index") and not (it / "store" / key[:-6]).exists()], keys(it / "store"))
+            it.lade("check", "job")
+            nothing_is_left(it)
+
+
+def shown(it):
+    """Names and sizes, also where a link and an object of its own would get one path."""
+    lines = it.lade("get", "--dry-run", "--json", "file:store", "nowhere", status=(0, 1)).events("dryrun")
+    return sorted((line["source"], line["size"]) for line in lines)
+
+
+@case
+def objects_of_their_own_among_them_change_nothing(it):
+    """What was an object of its own is not removed by a put, so what shows is compared with what showed before."""
+    modes = (*PACKED, (), ("--pack=auto", "--pack-below", "2500"))
+    for number in range(ROUNDS):
+        dice = random_of(f"repack mixed {number}", 1)
+        for name in ("src", "store", "job"):
+            shutil.rmtree(it / name, ignore_errors=True)
+        source(it, dice)
+        for _ in range(2):
+            generations(it, dice, modes, dice.randrange(1, 4))
+            before = shown(it)
+            read_before = sorted(it.lade("check", "--download", "src", "file:store", status=(0, 1, 4)).out.splitlines())
+            it.lade("repack", *chances(dice), "file:store")
+            equal(shown(it), before, "what shows")
+            equal(sorted(it.lade("check", "--download", "src", "file:store", status=(0, 1, 4)).out.splitlines()),
+                  read_before)
+            nothing_is_left(it)
 
 
 @case
