@@ -424,7 +424,7 @@ def in_flight(air, begin, end):
 
 
 def now_of(air):
-    return max(entry["t"] + entry["s"] for entry in air.requests())
+    return max((entry["t"] + entry["s"] for entry in air.requests()), default=0.0)
 
 
 def wait_for_flight(air, condition, seconds, what):

@@ -123,7 +123,7 @@ static void test_pack_by_itself_has_its_own_paths(void **state)
     assert_int_equal(catalog.count, 1);
     expect_name(catalog.packs[0], "d/f");
     assert_int_equal(store.heads, 0);
-    assert_int_equal(store.gets, 2); /* its first byte, and its end */
+    assert_in_range(store.gets, 1, 2); /* its first byte, and its end where no cache has that */
     catalog_done(&catalog);
     struct err err = { 0 };
     const struct catalog_options absent = { .only = "none.tar.zst" };
