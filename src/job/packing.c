@@ -48,6 +48,8 @@ static void chunk_free(struct chunk *chunk)
 {
     pack_chunk_free(chunk->bytes);
     buf_done(&chunk->content);
+    buf_done(&chunk->extents);
+    buf_done(&chunk->target);
     buf_done(&chunk->results);
     mem_release(chunk);
 }
@@ -93,6 +95,7 @@ static void chunk_give(struct run *run, struct chunk *chunk)
 static void packing_free(struct packing *packing)
 {
     pack_join_free(packing->join);
+    packing_links_done(&packing->links);
     buf_done(&packing->key);
     buf_done(&packing->bytes);
     buf_done(&packing->results);
@@ -154,6 +157,7 @@ static void note_identity(const struct identity *identity, struct buf *note)
     buf_add_varint(note, identity->size_bytes);
     buf_add_signed(note, identity->mtime_ns);
     buf_add_signed(note, identity->ctime_ns);
+    buf_add_u64(note, identity->map_crc64);
 }
 
 static void take_identity(struct view *view, struct identity *identity)
@@ -163,6 +167,7 @@ static void take_identity(struct view *view, struct identity *identity)
     identity->size_bytes = view_varint(view);
     identity->mtime_ns = view_signed(view);
     identity->ctime_ns = view_signed(view);
+    identity->map_crc64 = view_u64(view);
 }
 
 /* docs/formats.md, "What a part of a pack holds". */

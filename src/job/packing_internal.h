@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "job/packing_links.h"
 #include "job/run_internal.h"
 #include "pack/join.h"
 
@@ -13,6 +14,7 @@ struct identity {
     uint32_t ordinal;
     uint64_t ino, size_bytes;
     int64_t mtime_ns, ctime_ns;
+    uint64_t map_crc64; /* of its extents; 0: it is written without holes */
 };
 
 /* Members made ready, on their way into the pack. */
@@ -20,7 +22,9 @@ struct chunk {
     struct chunk *next;
     uint32_t sequence;
     struct pack_chunk *bytes;
-    struct buf content; /* a file that is being read */
+    struct buf content; /* a file that is being read: its data, */
+    struct buf extents; /* and of a sparse one where that is (struct pack_extent) */
+    struct buf target;  /* of a hard link */
     struct buf results; /* of its members, encoded */
     uint32_t result_count;
     uint32_t member_count;
@@ -29,6 +33,8 @@ struct chunk {
     struct identity identity;
     uint64_t piece_end; /* 0: whole files */
     uint64_t piece_crc64;
+    uint64_t data_offset; /* of its data, over the extents */
+    bool has_data;
     bool racy;
     void *slabs[CHUNK_SLABS];
     size_t slab_count;
@@ -46,6 +52,7 @@ struct packing {
     size_t part_count;
     struct err err;
     struct identity piece; /* of the file that is in pieces now */
+    struct packing_links links;
 
     /* Of who is joining. */
     struct pack_join *join;
