@@ -7,7 +7,7 @@
 bool identity_same(const struct identity *a, const struct identity *b)
 {
     return a->ordinal == b->ordinal && a->ino == b->ino && a->size_bytes == b->size_bytes &&
-           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->map_crc64 == b->map_crc64;
 }
 
 void pack_note_encode(const struct pack_note *note, struct buf *out)
@@ -21,6 +21,7 @@ void pack_note_encode(const struct pack_note *note, struct buf *out)
         buf_add_varint(out, note->piece.size_bytes);
         buf_add_signed(out, note->piece.mtime_ns);
         buf_add_signed(out, note->piece.ctime_ns);
+        buf_add_u64(out, note->piece.map_crc64);
     }
     buf_add_varint(out, view_left(&note->results));
     buf_add(out, note->results.at, view_left(&note->results));
@@ -35,6 +36,7 @@ static bool decode_piece(struct view *view, struct pack_note *note)
     note->piece.size_bytes = view_varint(view);
     note->piece.mtime_ns = view_signed(view);
     note->piece.ctime_ns = view_signed(view);
+    note->piece.map_crc64 = view_u64(view);
     return ordinal == note->through && note->piece_end < note->piece.size_bytes;
 }
 

@@ -14,6 +14,7 @@ struct identity {
     uint32_t ordinal;
     uint64_t ino, size_bytes;
     int64_t mtime_ns, ctime_ns;
+    uint64_t map_crc64; /* of its extents; 0: it is written without holes */
 };
 bool identity_same(const struct identity *a, const struct identity *b);
 

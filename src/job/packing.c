@@ -49,6 +49,8 @@ static void chunk_free(struct chunk *chunk)
 {
     pack_chunk_free(chunk->bytes);
     buf_done(&chunk->content);
+    buf_done(&chunk->extents);
+    buf_done(&chunk->target);
     buf_done(&chunk->results);
     buf_done(&chunk->name);
     mem_release(chunk);
@@ -95,6 +97,7 @@ static void chunk_give(struct run *run, struct chunk *chunk)
 static void packing_free(struct packing *packing)
 {
     pack_join_free(packing->join);
+    packing_links_done(&packing->links);
     buf_done(&packing->key);
     buf_done(&packing->bytes);
     buf_done(&packing->results);

@@ -16,7 +16,11 @@ static void add_result(struct chunk *chunk, const struct plan_entry *entry,
         .status = status,
         .size_bytes = entry->kind == ENTRY_LINK ? member->target_len : member->size_bytes,
         .mtime_ns = member->mtime_ns,
-        .record = { .known = true, .racy = member->racy, .crc64 = member->crc64 }
+        .record = { .known = true,
+                    .racy = member->racy,
+                    .crc64 = entry->kind == ENTRY_LINK
+                                 ? crc64nvme(0, member->target, member->target_len)
+                                 : member->crc64 }
     };
     result_encode(&chunk->results, &result);
     chunk->result_count++;
@@ -54,13 +58,15 @@ static void set_file(struct pack_member *member, const struct source_file *file)
     member->racy = source_racy(file);
 }
 
+/* Appended to out. */
 static int read_range(int fd, uint64_t offset, uint64_t len, struct buf *out, struct err *err)
 {
-    buf_clear(out);
+    const size_t start = out->len;
     buf_reserve(out, (size_t)len);
-    while (out->len < len) {
+    while (out->len - start < len) {
+        const size_t have = out->len - start;
         const ssize_t got =
-            pread(fd, out->data + out->len, (size_t)len - out->len, (off_t)(offset + out->len));
+            pread(fd, out->data + out->len, (size_t)len - have, (off_t)(offset + have));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -72,35 +78,149 @@ static int read_range(int fd, uint64_t offset, uint64_t len, struct buf *out, st
     return 0;
 }
 
+/* ---- holes ---- */
+
+#define EXTENTS_MAX 65536u /* a file of more is written without holes */
+
+static void add_extent(struct buf *extents, uint64_t from, uint64_t to)
+{
+    const struct pack_extent extent = { .offset_bytes = from, .len_bytes = to - from };
+    buf_add(extents, &extent, sizeof extent);
+}
+
+/* Where its data is: 1, or 0: it has no holes, or the file system does not say. What is found must
+ * hold for the size that the file was opened with. */
+static int find_extents(const struct source_file *file, struct buf *extents)
+{
+    buf_clear(extents);
+    if (file->disk_bytes >= file->size_bytes)
+        return 0;
+    uint64_t at = 0;
+    while (at < file->size_bytes) {
+        const off_t data = lseek(file->fd, (off_t)at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            break;
+        const off_t hole = data < 0 ? -1 : lseek(file->fd, data, SEEK_HOLE);
+        if (data < (off_t)at || hole <= data ||
+            extents->len >= EXTENTS_MAX * sizeof(struct pack_extent))
+            return 0;
+        if ((uint64_t)data >= file->size_bytes)
+            break;
+        at = (uint64_t)hole < file->size_bytes ? (uint64_t)hole : file->size_bytes;
+        add_extent(extents, (uint64_t)data, at);
+    }
+    const struct pack_extent *all = (const struct pack_extent *)(const void *)extents->data;
+    return extents->len == 0 || all[0].len_bytes != file->size_bytes;
+}
+
+static void set_extents(struct pack_member *member, const struct buf *extents)
+{
+    member->sparse = true;
+    member->extents = (const struct pack_extent *)(const void *)extents->data;
+    member->extent_count = extents->len / sizeof(struct pack_extent);
+}
+
+/* The CRC of what it is of, followed by so many zeros. */
+static uint64_t crc_zeros(uint64_t crc, uint64_t count)
+{
+    return ~crc64nvme_combine(~crc, 0, count);
+}
+
+/* Data of a sparse file in [from, to) of its content, appended to out; *ret_before: how much data
+ * is before it. The CRC is of all of the range. */
+static int read_data(int fd, const struct pack_member *member, uint64_t from, uint64_t to,
+                     struct buf *out, uint64_t *ret_before, uint64_t *ret_crc64, struct err *err)
+{
+    uint64_t at = from;
+    *ret_before = *ret_crc64 = 0;
+    for (size_t i = 0; i < member->extent_count; i++) {
+        const struct pack_extent *extent = &member->extents[i];
+        const uint64_t end = extent->offset_bytes + extent->len_bytes;
+        if (extent->offset_bytes < from)
+            *ret_before += (end < from ? end : from) - extent->offset_bytes;
+        const uint64_t first = extent->offset_bytes > from ? extent->offset_bytes : from;
+        const uint64_t last = end < to ? end : to;
+        if (first >= last)
+            continue;
+        const size_t start = out->len;
+        *ret_crc64 = crc_zeros(*ret_crc64, first - at);
+        if (read_range(fd, first, last - first, out, err) < 0)
+            return -1;
+        *ret_crc64 = crc64nvme(*ret_crc64, out->data + start, (size_t)(last - first));
+        at = last;
+    }
+    *ret_crc64 = crc_zeros(*ret_crc64, to - at);
+    return 0;
+}
+
+/* ---- files ---- */
+
+/* Another name of a file that is in the pack before. */
+static bool is_link(struct worker *worker, struct chunk *chunk, struct packing *packing,
+                    const struct plan_entry *entry, const struct source_file *file,
+                    struct pack_member *member)
+{
+    if (file->nlink < 2)
+        return false;
+    SCOPED_LOCK(&worker->run->dispatch.lock);
+    const struct packing_link *link = packing_links_find(&packing->links, file, entry->ordinal);
+    if (link == NULL)
+        return false;
+    buf_clear(&chunk->target);
+    buf_add_text(&chunk->target, link->path);
+    member->kind = PACK_HARDLINK;
+    member->crc64 = link->crc64;
+    member->target = chunk->target.data;
+    member->target_len = (uint32_t)chunk->target.len;
+    return true;
+}
+
+static int read_content(struct chunk *chunk, const struct source_file *file,
+                        struct pack_member *member, struct err *err)
+{
+    uint64_t before = 0;
+    buf_clear(&chunk->content);
+    if (find_extents(file, &chunk->extents) == 1) {
+        set_extents(member, &chunk->extents);
+        return read_data(file->fd, member, 0, file->size_bytes, &chunk->content, &before,
+                         &member->crc64, err);
+    }
+    if (read_range(file->fd, 0, file->size_bytes, &chunk->content, err) < 0)
+        return -1;
+    member->crc64 = crc64nvme(0, buf_text(&chunk->content), chunk->content.len);
+    return 0;
+}
+
 /* A file, whole and found still. */
-static int read_file_once(struct worker *worker, struct chunk *chunk,
+static int read_file_once(struct worker *worker, struct chunk *chunk, struct packing *packing,
                           const struct plan_entry *entry, struct pack_member *member,
-                          struct err *err)
+                          struct source_file *ret_file, struct err *err)
 {
     struct source_file file;
     if (source_open(&file, &worker->dirs, entry->name, err) < 0)
         return -1;
     int result = 0;
+    *member = member_of(entry);
+    set_file(member, &file);
     if (file.size_bytes > 2 * CHUNK_CONTENT_BYTES)
         result = err_set(err, ERR_CHANGED, "grew to %llu bytes since the plan was made",
                          (unsigned long long)file.size_bytes);
-    if (result == 0)
-        result = read_range(file.fd, 0, file.size_bytes, &chunk->content, err);
+    if (result == 0 && !is_link(worker, chunk, packing, entry, &file, member))
+        result = read_content(chunk, &file, member, err);
     if (result == 0)
         result = source_check(&file, &worker->dirs, entry->name, err);
-    if (result == 0) {
-        set_file(member, &file);
-        member->crc64 = crc64nvme(0, buf_text(&chunk->content), chunk->content.len);
-    }
     source_close(&file);
+    *ret_file = file;
     return result;
 }
 
-static int read_file(struct worker *worker, struct chunk *chunk, const struct plan_entry *entry,
-                     struct pack_member *member, struct err *err)
+static int read_file(struct worker *worker, struct chunk *chunk, struct packing *packing,
+                     const struct plan_entry *entry, struct pack_member *member,
+                     struct source_file *ret_file, struct err *err)
 {
     uint32_t changed = 0;
-    for (uint32_t tries = 1; read_file_once(worker, chunk, entry, member, err) < 0; tries++)
+    for (uint32_t tries = 1;
+         read_file_once(worker, chunk, packing, entry, member, ret_file, err) < 0; tries++)
         if ((err->kind == ERR_CHANGED && ++changed == CHANGED_TRIES) ||
             worker_wait_to_retry(worker, tries, err) < 0)
             return -1;
@@ -161,7 +281,9 @@ static void add_entry(struct worker *worker, struct chunk *chunk, const struct w
     struct pack_member member = member_of(entry);
     struct err err = { 0 };
     buf_clear(&chunk->content);
-    if (entry->kind == ENTRY_FILE && read_file(worker, chunk, entry, &member, &err) < 0) {
+    struct source_file file = { 0 };
+    if (entry->kind == ENTRY_FILE &&
+        read_file(worker, chunk, work->packing, entry, &member, &file, &err) < 0) {
         fail_entry(worker, work, entry, &err);
         return;
     }
@@ -180,6 +302,38 @@ static void add_entry(struct worker *worker, struct chunk *chunk, const struct w
     pack_chunk_add(chunk->bytes, &member, buf_text(&chunk->content), chunk->content.len);
     chunk->member_count++;
     add_result(chunk, entry, &member, status_of(entry));
+    if (member.kind == PACK_FILE && file.nlink > 1) {
+        SCOPED_LOCK(&worker->run->dispatch.lock);
+        packing_links_add(&work->packing->links, &file, entry->ordinal, entry->name, member.crc64);
+    }
+}
+
+/* A piece of a sparse file: the data in it, which may be none. What ends the data ends the file. */
+static int read_sparse_piece(struct chunk *chunk, const struct work *work, int fd,
+                             const struct pack_member *member, struct err *err)
+{
+    uint64_t before = 0;
+    if (read_data(fd, member, work->piece_offset, work->piece_offset + work->piece_bytes,
+                  &chunk->content, &before, &chunk->piece_crc64, err) < 0)
+        return -1;
+    chunk->data_offset = before;
+    chunk->has_data =
+        chunk->content.len != 0 || (member->extent_count == 0 && work->piece_offset == 0);
+    return 0;
+}
+
+static int read_piece(struct chunk *chunk, const struct work *work, int fd,
+                      const struct pack_member *member, struct err *err)
+{
+    buf_clear(&chunk->content);
+    if (member->sparse)
+        return read_sparse_piece(chunk, work, fd, member, err);
+    if (read_range(fd, work->piece_offset, work->piece_bytes, &chunk->content, err) < 0)
+        return -1;
+    chunk->piece_crc64 = crc64nvme(0, chunk->content.data, chunk->content.len);
+    chunk->data_offset = work->piece_offset;
+    chunk->has_data = true;
+    return 0;
 }
 
 /* Its header may be at the store already, so when the file moves the whole pack is spoilt. */
@@ -191,27 +345,33 @@ static int add_piece(struct worker *worker, struct chunk *chunk, const struct wo
     struct source_file file;
     if (source_open(&file, &worker->dirs, entry->name, err) < 0)
         return -1;
+    set_file(&member, &file);
     chunk->identity = (struct identity){ .ordinal = entry->ordinal,
                                          .ino = file.ino,
                                          .size_bytes = file.size_bytes,
                                          .mtime_ns = file.mtime_ns,
                                          .ctime_ns = file.ctime_ns };
+    if (find_extents(&file, &chunk->extents) == 1) {
+        set_extents(&member, &chunk->extents);
+        /* Never 0, which says that there are no holes. */
+        chunk->identity.map_crc64 = crc64nvme(1, buf_text(&chunk->extents), chunk->extents.len) | 1;
+    }
     int result = file.size_bytes == entry->size_bytes
                      ? 0
                      : err_set(err, ERR_CHANGED, "changed since the plan was made");
     if (result == 0)
-        result = read_range(file.fd, work->piece_offset, work->piece_bytes, &chunk->content, err);
+        result = read_piece(chunk, work, file.fd, &member, err);
     if (result == 0)
         result = source_check(&file, &worker->dirs, entry->name, err);
     if (result == 0) {
-        set_file(&member, &file);
         buf_clear(&chunk->name);
         buf_add_text(&chunk->name, entry->name);
         chunk->piece_end = work->piece_offset + work->piece_bytes;
-        chunk->piece_crc64 = crc64nvme(0, chunk->content.data, chunk->content.len);
-        pack_chunk_piece(chunk->bytes, &member, work->piece_offset, chunk->content.data,
-                         chunk->content.len);
-        chunk->member_count++;
+        if (chunk->has_data) {
+            pack_chunk_piece(chunk->bytes, &member, chunk->data_offset, buf_text(&chunk->content),
+                             chunk->content.len);
+            chunk->member_count++;
+        }
         add_result(chunk, entry, &member, status_of(entry));
     }
     source_close(&file);

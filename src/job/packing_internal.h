@@ -4,6 +4,7 @@
 #pragma once
 
 #include "job/pack_note.h"
+#include "job/packing_links.h"
 #include "job/run_internal.h"
 #include "pack/join.h"
 
@@ -14,7 +15,9 @@ struct chunk {
     struct chunk *next;
     uint32_t sequence;
     struct pack_chunk *bytes;
-    struct buf content; /* a file that is being read */
+    struct buf content; /* a file that is being read: its data, */
+    struct buf extents; /* and of a sparse one where that is (struct pack_extent) */
+    struct buf target;  /* of a hard link */
     struct buf results; /* of its members, encoded */
     uint32_t result_count;
     uint32_t member_count;
@@ -24,6 +27,8 @@ struct chunk {
     struct identity identity;
     uint64_t piece_end; /* 0: whole files */
     uint64_t piece_crc64;
+    uint64_t data_offset; /* of its data, over the extents */
+    bool has_data;
     bool racy;
     void *slabs[CHUNK_SLABS];
     size_t slab_count;
@@ -40,6 +45,7 @@ struct packing {
     struct store_part *parts;
     size_t part_count;
     struct err err;
+    struct packing_links links;
 
     /* Of who is joining. */
     struct pack_join *join;

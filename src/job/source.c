@@ -355,6 +355,8 @@ static int open_at(struct source_file *file, struct source_dirs *dirs, const cha
                                   .size_bytes = (uint64_t)st.st_size,
                                   .dev = st.st_dev,
                                   .ino = st.st_ino,
+                                  .disk_bytes = (uint64_t)st.st_blocks * 512,
+                                  .nlink = st.st_nlink,
                                   .mtime_ns = clock_from_timespec_ns(st.st_mtim),
                                   .ctime_ns = clock_from_timespec_ns(st.st_ctim),
                                   .opened_ns = clock_now_ns(),

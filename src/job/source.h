@@ -69,6 +69,8 @@ void source_dirs_done(struct source_dirs *dirs);
 struct source_file {
     int fd;
     uint64_t size_bytes, dev, ino;
+    uint64_t disk_bytes; /* allocated: fewer than size_bytes where it has holes */
+    uint64_t nlink;
     int64_t mtime_ns, ctime_ns;
     int64_t opened_ns; /* by the clock of the file system's times: the wall clock */
     uint32_t mode, uid, gid;

@@ -13,10 +13,10 @@
 CHECKED int view_open(struct store **ret_view, struct store *inner, struct catalog *catalog,
                       bool alone, struct err *err);
 /* Its close() leaves the inner store open: it stays the caller's. */
-void view_lend(struct store *view);
+void view_lend(struct store *base);
 /* head(), of what is in a pack, and in which: *ret_pack is valid as long as the view. ERR_ABSENT:
  * no pack has it, or there is an object of its own. */
-CHECKED int view_find(struct store *view, const char *key, struct object *ret_object,
+CHECKED int view_find(struct store *base, const char *key, struct object *ret_object,
                       const struct catalog_pack **ret_pack, struct err *err);
 /* Is this store a view? */
 bool view_is(const struct store *store);

@@ -11,6 +11,7 @@ from harness import LONG, Link, as_nobody, case, check, equal, journalled, keys,
 
 MIB = 1 << 20
 KILLS = 100 if LONG else 12
+HUGE = 9 << 30 if LONG else 400 << 20
 
 
 def unpack(pack, target, program="tar"):
@@ -524,6 +525,78 @@ def large_members_are_of_one_version(it):
         for path in (it / f"out{number}").glob("f*") if (it / f"out{number}").exists() else ():
             data = read(path)
             check(data == data[:1] * size, f"{path.name} is of several versions")
+
+
+@case
+def holes_cost_nothing_and_come_back(it):
+    dice = random_of("packs holes", 1)
+    make_tree(it / "src", {"d/a": b"a", "d/z": b"z"})
+    for name, size, runs in (("d/huge", HUGE, ((HUGE // 2, 3 * MIB), (HUGE - MIB, 10))), ("d/none", 3 * MIB, ()),
+                             ("d/all-hole", 300 * MIB, ()), ("d/small", 4 * MIB, ((MIB, 70000),)),
+                             ("d/end", 40 * MIB, ((40 * MIB - 4096, 4096),)), ("d/start", 30 * MIB, ((0, 5000),))):
+        with open(it / "src" / name, "wb") as file:
+            file.truncate(size)
+            for at, length in runs:
+                file.seek(at)
+                file.write(dice.randbytes(length))
+    set_age(it / "src")
+    for options in ((), ("--no-compress",)):
+        shutil.rmtree(it / "store", ignore_errors=True)
+        it.lade("put", "--job", "-".join(("job", *options)), "--pack=0", *options, "src", "file:store")
+        pack, = packs_of(it / "store")
+        check(pack.stat().st_size < 5 * MIB, pack.stat().st_size)
+        shutil.rmtree(it / "out", ignore_errors=True)
+        unpack(pack, it / "out")
+        got = fetched(it)
+        for name in keys(it / "src"):
+            for other in ("out", got):
+                subprocess.run(["cmp", it / "src" / name, it / other / name], check=True)
+                check((it / other / name).stat().st_blocks <= (it / "src" / name).stat().st_blocks + 16, "no holes",
+                      it / other / name, (it / other / name).stat().st_blocks)
+        it.lade("repack", "--min-live", "100", "file:store")
+    # A pack beside it, so that they are made into a new one.
+    write(it / "src/d/b", b"b")
+    it.lade("put", "--job", "job---no-compress", "--pack=0", "src", "file:store")
+    it.lade("repack", "--pack-size", "1T", "file:store")
+    pack, = packs_of(it / "store")
+    check(pack.stat().st_size < 5 * MIB, pack.stat().st_size)
+    for name in keys(fetched(it)):
+        subprocess.run(["cmp", it / "src" / name, it / "fetched" / name], check=True)
+
+
+@case
+def further_names_of_a_file_are_hard_links(it):
+    dice = random_of("packs links", 1)
+    make_tree(it / "src", {f"d/f{number:03}": dice.randbytes(30000) for number in range(50)})
+    for number in range(50):
+        os.link(it / f"src/d/f{number:03}", it / f"src/d/g{number:03}")
+        (it / "src/e").mkdir(exist_ok=True)
+        os.link(it / f"src/d/f{number:03}", it / f"src/e/h{number:03}")
+    set_age(it / "src")
+    put = ("put", "--job", "job", "--pack=0", "src", "file:store")
+    it.lade(*put)
+    pack, = packs_of(it / "store")
+    check(pack.stat().st_size < 50 * 30000 * 3 // 2, pack.stat().st_size)
+    for program in ("tar", "bsdtar"):
+        same_trees(restored(it, program), it / "src")
+        equal((it / "out/d/f007").stat().st_nlink, 3, program)
+    same_trees(ageless(fetched(it)), ageless(it / "src"))
+    it.lade("check", "--download", "src", "file:store")
+    equal(it.lade(*put, "--json").summary()["done"]["count"], 0)
+    # The first name becomes another file: its other names keep the content.
+    (it / "src/d/f007").unlink()
+    write(it / "src/d/f007", b"another")
+    (it / "src/d/f009").unlink()
+    it.lade(*put)
+    same_trees(ageless(fetched(it)), ageless(it / "src"))
+    it.lade("repack", "--pack-size", "1G", "file:store")
+    pack, = packs_of(it / "store")
+    check(pack.stat().st_size < 50 * 30000 * 3 // 2, pack.stat().st_size)
+    same_trees(ageless(fetched(it)), ageless(it / "src"))
+    unpack(pack, it / "untarred")
+    equal((it / "untarred/d/f008").stat().st_nlink, 3)
+    equal(read(it / "untarred/e/h007"), read(it / "src/e/h007"))
+    equal(it.lade(*put, "--json").summary()["done"]["count"], 0)
 
 
 @case
