@@ -619,6 +619,8 @@ void stream_close(struct stream *stream)
     buf_done(&stream->mapped);
     buf_done(&stream->name);
     buf_done(&stream->last);
+    buf_done(&stream->pack);
+    buf_done(&stream->pack_etag);
     if (stream->kind == STREAM_RECORD) {
         if (stream->open)
             close_segment(stream);
