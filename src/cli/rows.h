@@ -12,24 +12,24 @@ extern const struct opt rows_filter[];    /* --include --exclude --filter and th
 extern const struct opt rows_source[];    /* --files-from --null */
 extern const struct opt rows_from[];      /* --from */
 extern const struct opt rows_one_file_system[];
-extern const struct opt rows_file[];        /* --file --only */
-extern const struct opt rows_fallback[];    /* --fallback-root */
-extern const struct opt rows_links[];       /* --links --copy-links */
-extern const struct opt rows_recursive[];   /* -R: ls */
-extern const struct opt rows_remove[];      /* -r: rm */
-extern const struct opt rows_dry_run[];     /* --dry-run */
-extern const struct opt rows_put[];         /* --immutable --overwrite --metadata */
-extern const struct opt rows_compare[];     /* --checksum */
-extern const struct opt rows_digest[];      /* --digest */
-extern const struct opt rows_check[];       /* --deep --download --missing */
-extern const struct opt rows_job[];         /* --job */
-extern const struct opt rows_detach[];      /* --detach */
-extern const struct opt rows_wait[];        /* --wait: stop */
-extern const struct opt rows_watch[];       /* --watch: status */
-extern const struct opt rows_output[];      /* -o: report */
-extern const struct opt rows_batches[];     /* --max-batches */
+extern const struct opt rows_file[];      /* --file --only */
+extern const struct opt rows_fallback[];  /* --fallback-root */
+extern const struct opt rows_links[];     /* --links --copy-links */
+extern const struct opt rows_recursive[]; /* -R: ls */
+extern const struct opt rows_remove[];    /* -r: rm */
+extern const struct opt rows_dry_run[];   /* --dry-run */
+extern const struct opt rows_put[];       /* --immutable --overwrite --metadata */
+extern const struct opt rows_compare[];   /* --checksum */
+extern const struct opt rows_digest[];    /* --digest */
+extern const struct opt rows_check[];     /* --deep --download --missing */
+extern const struct opt rows_job[];       /* --job */
+extern const struct opt rows_detach[];    /* --detach */
+extern const struct opt rows_wait[];      /* --wait: stop */
+extern const struct opt rows_watch[];     /* --watch: status */
+extern const struct opt rows_output[];    /* -o: report */
+extern const struct opt rows_batches[];   /* --max-batches */
 extern const struct opt rows_keep_packs[];
-extern const struct opt rows_repack[];  /* --keep-packs */
+extern const struct opt rows_repack[];      /* --keep-packs */
 extern const struct opt rows_pack[];        /* --pack and what goes with it */
 extern const struct opt rows_batch_size[];  /* --batch-bytes --batch-objects */
 extern const struct opt rows_buckets[];     /* --bucket-objects */
