@@ -216,8 +216,9 @@ def check_knows_what_is_in_packs(it):
     write(it / "src/cam0/00/img001.jpg", b"newer")
     (it / "src/cam1/log3.txt").unlink()
     it.lade(*put)
-    for options in ((), ("--deep",), ("--download",), ("--job", "job"), ("--job", "job", "--deep")):
+    for options in ((), ("--deep",), ("--download",)):
         it.lade("check", *options, "src", "file:store")
+        it.lade("check", *options, "job")
     write(it / "src/cam0/00/img002.jpg", b"other content")
     (it / "src/cam0/00/img003.jpg").unlink()
     write(it / "src/cam0/00/more", b"more")
