@@ -1,4 +1,5 @@
-/* tests/unit/pack/made_archive.h: tars made by hand, and bytes in memory as the source of an archive. */
+/* tests/unit/pack/made_archive.h: tars made by hand, and bytes in memory as the source of an
+ * archive. */
 #pragma once
 
 #include "base/buf.h"
