@@ -8,19 +8,27 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* Of a link its target is the content. */
+static uint64_t content_bytes(const struct pack_member *member)
+{
+    return member->kind == PACK_LINK ? member->target_len : member->size_bytes;
+}
+
+static uint64_t content_crc64(const struct pack_member *member)
+{
+    return member->kind == PACK_LINK ? crc64nvme(0, member->target, member->target_len)
+                                     : member->crc64;
+}
+
 static void add_result(struct chunk *chunk, const struct plan_entry *entry,
                        const struct pack_member *member, enum result_status status)
 {
     const struct result result = {
         .ordinal = entry->ordinal,
         .status = status,
-        .size_bytes = entry->kind == ENTRY_LINK ? member->target_len : member->size_bytes,
+        .size_bytes = content_bytes(member),
         .mtime_ns = member->mtime_ns,
-        .record = { .known = true,
-                    .racy = member->racy,
-                    .crc64 = entry->kind == ENTRY_LINK
-                                 ? crc64nvme(0, member->target, member->target_len)
-                                 : member->crc64 }
+        .record = { .known = true, .racy = member->racy, .crc64 = content_crc64(member) }
     };
     result_encode(&chunk->results, &result);
     chunk->result_count++;
@@ -261,14 +269,15 @@ static void fail_entry(struct worker *worker, const struct work *work,
 static bool is_same(const struct plan_entry *entry, const struct pack_member *member)
 {
     return entry->action == PLAN_COMPARE && entry->record.known &&
-           entry->record.crc64 == member->crc64 && entry->size_bytes == member->size_bytes;
+           entry->record.crc64 == content_crc64(member) &&
+           entry->size_bytes == content_bytes(member);
 }
 
 static void keep(struct worker *worker, const struct work *work, const struct plan_entry *entry,
                  const struct pack_member *member)
 {
     struct result result = { .status = RESULT_UNCHANGED,
-                             .size_bytes = member->size_bytes,
+                             .size_bytes = content_bytes(member),
                              .mtime_ns = member->mtime_ns,
                              .record = entry->record };
     result.record.racy = member->racy;
@@ -287,10 +296,6 @@ static void add_entry(struct worker *worker, struct chunk *chunk, const struct w
         fail_entry(worker, work, entry, &err);
         return;
     }
-    if (is_same(entry, &member)) {
-        keep(worker, work, entry, &member);
-        return;
-    }
     if (entry->kind == ENTRY_LINK) {
         if (source_read_link(&worker->dirs, entry->name, &worker->text, &err) < 0) {
             fail_entry(worker, work, entry, &err);
@@ -298,6 +303,10 @@ static void add_entry(struct worker *worker, struct chunk *chunk, const struct w
         }
         member.target = buf_text(&worker->text);
         member.target_len = (uint32_t)worker->text.len;
+    }
+    if (is_same(entry, &member)) {
+        keep(worker, work, entry, &member);
+        return;
     }
     pack_chunk_add(chunk->bytes, &member, buf_text(&chunk->content), chunk->content.len);
     chunk->member_count++;

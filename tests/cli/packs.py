@@ -231,8 +231,7 @@ def check_knows_what_is_in_packs(it):
     it.lade(*put)
     for options in ((), ("--deep",), ("--download",)):
         it.lade("check", *options, "src", "file:store")
-    it.lade("check", "job")
-    it.lade("check", "--deep", "job")
+        it.lade("check", *options, "job")
     write(it / "src/cam0/00/img002.jpg", b"other content")
     (it / "src/cam0/00/img003.jpg").unlink()
     write(it / "src/cam0/00/more", b"more")
