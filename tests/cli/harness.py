@@ -432,6 +432,7 @@ def main():
     sys.stdout.reconfigure(errors="backslashreplace")
     # Ignored when this was started in the background of a shell; lade would inherit that, and keep to it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup
     lade = os.path.abspath(sys.argv[1])
     sample = SAMPLE if len(cases) > 3 else 1
     wanted = [one for one in cases if one.__name__ in sys.argv[2:]] if sys.argv[2:] else cases[::sample]
