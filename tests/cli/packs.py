@@ -432,7 +432,7 @@ def kill_in_the_middle_of_a_pack(it):
         mode = modes[number % len(modes)]
         command = ("put", "--job", "job", mode, "--bwlimit", "150M", "src", "file:store")
         for _ in range(dice.choice((1, 2, 3))):
-            hits += kill_at(it, dice.uniform(0.02, 0.8), *command)
+            hits += kill_at(it, dice.uniform(0.02, 0.4), *command)
         resumed += sum(journal.read_bytes().count(b"") > 0 for journal in (it / "job").glob("g*/journal-*.log")) > 1
         it.lade(*command)
         for pack in packs_of(it / "store"):
