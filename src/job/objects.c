@@ -122,8 +122,10 @@ int store_show_members(struct store **store, const char *only, const struct stop
     const struct catalog_options options = { .only = only, .stop = stop };
     if (catalog_open(&catalog, *store, &options, err) < 0)
         return -1;
-    if (catalog.count == 0)
+    if (catalog.count == 0) {
+        catalog_done(&catalog); /* it may have been of objects that only look like packs */
         return 0;
+    }
     if (view_open(store, *store, &catalog, only != NULL, err) < 0) {
         catalog_done(&catalog);
         return -1;
