@@ -10,6 +10,7 @@
 #include "base/scope.h"
 #include "base/units.h"
 #include "cli/ask.h"
+#include "cli/caught.h"
 #include "cli/rows.h"
 #include "job/check.h"
 
@@ -20,14 +21,6 @@
 #define STEP_NS (200 * NS_PER_MS)
 
 static struct stop stop;
-static volatile sig_atomic_t caught_signal;
-
-static void on_signal(int number)
-{
-    if (caught_signal != 0)
-        _exit(128 + number);
-    caught_signal = number;
-}
 
 static const char *const verdict_names[CHECK_VERDICT_COUNT] = {
     [CHECK_MISSING] = "missing",
@@ -123,9 +116,9 @@ static int watch(const struct settings *settings, struct check *check, struct bu
 {
     while (!check_ended(check)) {
         struct check_finding *finding = check_next(check, STEP_NS);
-        if (caught_signal != 0) {
+        if (caught_signal() != 0) {
             stop_raise(&stop);
-            _exit(128 + caught_signal);
+            _exit(128 + caught_signal());
         }
         if (finding == NULL)
             continue;
@@ -154,8 +147,7 @@ static int write_missing(const char *path, const struct buf *missing, struct err
 static int check_spec(const struct settings *settings, const struct job_spec *spec,
                       const struct job *job, struct err *err)
 {
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    caught_start(true);
     const struct check_options options = { .spec = spec,
                                            .job = job,
                                            .deep = settings->deep,

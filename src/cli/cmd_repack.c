@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "base/units.h"
 #include "cli/ask.h"
+#include "cli/caught.h"
 #include "cli/rows.h"
 #include "job/repack.h"
 
@@ -21,15 +22,6 @@
 #define STOP_NS (1500 * NS_PER_MS) /* SIGINT ends within two seconds, whatever hangs */
 
 static struct stop stop;
-static volatile sig_atomic_t caught_signal;
-
-/* The first one ends it cleanly, the second at once, which is as good. */
-static void on_signal(int number)
-{
-    if (caught_signal != 0)
-        _exit(128 + number);
-    caught_signal = number;
-}
 
 /* ---- telling ---- */
 
@@ -180,12 +172,12 @@ static int do_work(struct work *work, struct err *err)
     while (!atomic_load(&work->ended)) {
         struct err ignored = { 0 };
         (void)!stop_sleep(NULL, STEP_NS, &ignored);
-        if (caught_signal != 0 && !stop_raised(&stop)) {
+        if (caught_signal() != 0 && !stop_raised(&stop)) {
             stop_raise(&stop);
             leave_ns = clock_monotonic_ns() + STOP_NS;
         }
         if (clock_monotonic_ns() > leave_ns)
-            _exit(128 + caught_signal);
+            _exit(128 + caught_signal());
     }
     thread_join(&thread);
     *err = work->err;
@@ -226,7 +218,7 @@ static int repack(const struct settings *settings, const char *location, struct 
     if (parse_percent(settings->min_live, &work.options.min_live_percent, err) < 0)
         return -1;
     if (do_work(&work, err) < 0)
-        return caught_signal != 0 ? 128 + caught_signal : -1;
+        return caught_signal() != 0 ? 128 + caught_signal() : -1;
     const int status = work.counts.damaged != 0 ? EXIT_DIFFERS : EXIT_DONE;
     fflush(stdout);
     if (settings->json)
@@ -243,8 +235,7 @@ static int run(const struct settings *settings, char **operands, size_t operand_
     (void)operand_count;
     if (ask_absolute(&location, operands[0], err) < 0)
         return -1;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    caught_start(true);
     const int status = repack(settings, location, err);
     mem_release(location);
     return status;

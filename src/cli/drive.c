@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "base/units.h"
 #include "cli/ask.h"
+#include "cli/caught.h"
 #include "cli/detach.h"
 #include "cli/display.h"
 #include "cli/foresee.h"
@@ -24,32 +25,13 @@
 #define STEP_NS (100 * NS_PER_MS)
 #define FLUSH_NS (1500 * NS_PER_MS) /* SIGINT ends within two seconds, whatever hangs */
 
-static volatile sig_atomic_t caught_signal;
-static volatile sig_atomic_t watching; /* watch() looks at caught_signal */
 static struct stop stop;
 static struct detach background = DETACH_NONE; /* of this process, however often it runs a job */
 static int64_t until_ns; /* of this process, however often it runs a job; 0: never */
 
-static void on_signal(int number)
-{
-    /* Asked twice, or while nobody looks: at once, as a kill would. The job can be continued all
-     * the same. */
-    if (caught_signal != 0 || watching == 0)
-        _exit(128 + number);
-    caught_signal = number;
-}
-
 static void catch_signals(void)
 {
-    const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action = { .sa_handler = on_signal };
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction old;
-        /* What nohup ignores stays ignored. */
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(numbers[i], &action, NULL);
-    }
+    caught_start(false);
     signal(SIGPIPE, SIG_IGN);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -158,7 +140,7 @@ static void interrupted(const struct drive *drive) __attribute__((noreturn));
 /* Nothing is joined: a thread may hang in the kernel. The journal says what is done. */
 static void interrupted(const struct drive *drive)
 {
-    const int status = caught_signal == SIGINT ? EXIT_INTERRUPTED : EXIT_TERMINATED;
+    const int status = caught_signal() == SIGINT ? EXIT_INTERRUPTED : EXIT_TERMINATED;
     stop_raise(&stop);
     const bool flushed = run_abandon(drive->run, FLUSH_NS);
     display_interrupted(drive->display, flushed);
@@ -171,14 +153,14 @@ static void interrupted(const struct drive *drive)
 static int watch(const struct drive *drive, struct err *err)
 {
     struct display *display = drive->display;
-    watching = 1;
+    caught_look(true);
     while (!run_wait(drive->run, STEP_NS)) {
         display_step(display, drive->run);
-        if (caught_signal != 0)
+        if (caught_signal() != 0)
             interrupted(drive);
     }
-    watching = 0;
-    if (caught_signal != 0)
+    caught_look(false);
+    if (caught_signal() != 0)
         interrupted(drive);
     struct snapshot last;
     display_step(display, drive->run);

@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cli/ask.h"
+#include "cli/caught.h"
 #include "job/extract.h"
 #include "job/packed.h"
 #include "store/location.h"
@@ -19,26 +20,6 @@
 #define STOP_NS (1500 * NS_PER_MS) /* SIGINT ends within two seconds, whatever hangs */
 
 static struct stop stop;
-static volatile sig_atomic_t caught_signal;
-
-static void on_signal(int number)
-{
-    if (caught_signal != 0)
-        _exit(128 + number);
-    caught_signal = number;
-}
-
-static void catch_signals(void)
-{
-    const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action = { .sa_handler = on_signal };
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction old;
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(numbers[i], &action, NULL);
-    }
-}
 
 /* ---- what is asked for ---- */
 
@@ -177,7 +158,7 @@ static void watch(struct show *show)
     int64_t asked_ns = 0;
     while (!extract_wait(show->extract, STEP_NS)) {
         show_step(show);
-        if (caught_signal == 0)
+        if (caught_signal() == 0)
             continue;
         const int64_t now_ns = clock_monotonic_ns();
         if (asked_ns == 0) {
@@ -188,19 +169,19 @@ static void watch(struct show *show)
         }
     }
     show_notes(show);
-    if (caught_signal == 0)
+    if (caught_signal() == 0)
         return;
     term_erase(&show->term);
     term_log(&show->term, "interrupted: run the same command to go on");
     term_done(&show->term);
-    _exit(128 + caught_signal);
+    _exit(128 + caught_signal());
 }
 
 static int extract_all(const struct settings *settings, const struct extract_options *options,
                        struct err *err)
 {
     struct show show = { .settings = settings };
-    catch_signals();
+    caught_start(true);
     if (extract_start(&show.extract, options, err) < 0)
         return -1;
     const bool silent = settings->quiet || settings->json || settings->progress == SETTING_OFF;

@@ -82,7 +82,7 @@ static int open_ends(struct run *run, struct err *err)
 
 /* ---- which generation ---- */
 
-/* From now on the job is what is asked for now. */
+/* What this run was asked for replaces what the job was asked for before. */
 static int take_spec(struct run *run, struct err *err)
 {
     const struct job_spec *spec = run->options.spec;

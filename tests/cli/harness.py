@@ -318,6 +318,16 @@ class Case:
         check(status is None or done.status in allowed, f"exit status {done.status}, expected {status}", done)
         return done
 
+    def kill_at(self, seconds, *command):
+        """kill -9 after so long. True when the process was still there."""
+        process = self.start(*command)
+        time.sleep(seconds)
+        alive = process.poll() is None
+        if alive:
+            os.kill(process.pid, signal.SIGKILL)
+        self.end(process, status=(0, -signal.SIGKILL))
+        return alive
+
     def lade(self, *args, status=0, input=None, env=None, cwd=None, prefix=(), timeout=TIMEOUT_S):
         stdin = subprocess.PIPE if input is not None else subprocess.DEVNULL
         process = self.start(*args, env=env, cwd=cwd, prefix=prefix, stdin=stdin)

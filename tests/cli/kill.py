@@ -32,17 +32,6 @@ def make_source(it, dice):
     return scan(it / "src")
 
 
-def kill_at(it, seconds, *command):
-    """True when the process was still there."""
-    process = it.start(*command)
-    time.sleep(seconds)
-    alive = process.poll() is None
-    if alive:
-        os.kill(process.pid, signal.SIGKILL)
-    it.end(process, status=(0, -signal.SIGKILL))
-    return alive
-
-
 def directories_of(tree):
     return sum(1 for entry in tree.values() if entry.kind == "dir")
 
@@ -52,7 +41,7 @@ def one(it, dice, span, command, target, expected):
     job = it / "job"
     hits = 0
     for _ in range(dice.choice((1, 1, 2, 3))):
-        hits += kill_at(it, dice.uniform(0.003, span), *command)
+        hits += it.kill_at(dice.uniform(0.003, span), *command)
     done = journalled(job) if (job / "g000001").exists() and not (job / "g000001/finished").exists() else 0
     before = stamps(target) if target.exists() else {}
     it.lade(*command)

@@ -1,7 +1,6 @@
 """put --pack: what comes into packs, read back by GNU tar and bsdtar; the second run; kills; what cannot be read."""
 import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -412,16 +411,6 @@ def large_source(it, dice):
     set_age(it / "src")
 
 
-def kill_at(it, seconds, *command):
-    process = it.start(*command)
-    time.sleep(seconds)
-    alive = process.poll() is None
-    if alive:
-        os.kill(process.pid, signal.SIGKILL)
-    it.end(process, status=(0, -signal.SIGKILL))
-    return alive
-
-
 @case
 def kill_in_the_middle_of_a_pack(it):
     dice = random_of("packs kill", 1)
@@ -432,7 +421,7 @@ def kill_in_the_middle_of_a_pack(it):
         mode = modes[number % len(modes)]
         command = ("put", "--job", "job", mode, "--bwlimit", "150M", "src", "file:store")
         for _ in range(dice.choice((1, 2, 3))):
-            hits += kill_at(it, dice.uniform(0.02, 0.4), *command)
+            hits += it.kill_at(dice.uniform(0.02, 0.4), *command)
         resumed += sum(journal.read_bytes().count(b"") > 0 for journal in (it / "job").glob("g*/journal-*.log")) > 1
         it.lade(*command)
         for pack in packs_of(it / "store"):

@@ -23,17 +23,6 @@ def source(it, dice):
     set_age(it / "src")
 
 
-def kill_at(it, seconds, *command):
-    """True when the process was still there."""
-    process = it.start(*command)
-    time.sleep(seconds)
-    alive = process.poll() is None
-    if alive:
-        os.kill(process.pid, signal.SIGKILL)
-    it.end(process, status=(0, -signal.SIGKILL))
-    return alive
-
-
 def unfinished(it):
     return (it / "job/g000001").exists() and not (it / "job/g000001/finished").exists()
 
@@ -61,7 +50,7 @@ def kill_put_at_random_moments(it):
             place = f"{there}/{tries}"
             command = ("put", "--job", "job", "src", place)
             for _ in range(dice.choice((1, 1, 2))):
-                hits += kill_at(it, dice.uniform(0.01, span), *command)
+                hits += it.kill_at(dice.uniform(0.01, span), *command)
             done = journalled(it / "job") if unfinished(it) else 0
             parts = journalled(it / "job", parts=True) if unfinished(it) else 0
             most = most_parts(it.lade("ls", "-R", place, status=None).out.split())
@@ -96,7 +85,7 @@ def kill_get_at_random_moments(it):
         while hits < GET_KILLS:
             shutil.rmtree(it / "job", ignore_errors=True)
             shutil.rmtree(it / "out", ignore_errors=True)
-            hits += kill_at(it, dice.uniform(0.01, span), *command)
+            hits += it.kill_at(dice.uniform(0.01, span), *command)
             done = journalled(it / "job") if unfinished(it) else 0
             parts = journalled(it / "job", parts=True) if unfinished(it) else 0
             most = most_parts(os.listdir(it / "out") if (it / "out").exists() else [])
