@@ -336,6 +336,7 @@ int view_find(struct store *base, const char *key, struct object *ret_object,
         return got < 0 ? -1 : err_set(err, ERR_ABSENT, "'%s' is in no pack", key);
     set_key(ret_object, key);
     fill_object(pack, &member, ret_object);
+    fill_xattrs(&member, ret_object);
     *ret_pack = pack;
     cursor_give(view, pack, cursor);
     return 0;
