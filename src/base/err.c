@@ -25,6 +25,7 @@ static const struct err_trait traits[ERR_KIND_COUNT] = {
     [ERR_LIMIT] = { "limit", false, false, EXIT_SOME_FAILED },
     [ERR_LOCAL] = { "local", false, true, EXIT_SETUP },
     [ERR_STOPPED] = { "stopped", false, true, EXIT_INTERRUPTED },
+    [ERR_DAMAGED] = { "damaged", false, false, EXIT_DIFFERS },
 };
 
 const struct err_trait *err_trait(enum err_kind kind)

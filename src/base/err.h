@@ -26,10 +26,11 @@ enum err_kind {
     ERR_NET = 9,      /* connection trouble, an answer that did not come */
     ERR_BUSY = 10,    /* the store asks for less */
     ERR_SERVER = 11,  /* the store failed */
-    ERR_CORRUPT = 12, /* bytes are not what they were recorded to be */
+    ERR_CORRUPT = 12, /* bytes are not what they were recorded to be, perhaps on the way only */
     ERR_LIMIT = 13,   /* beyond a limit of the store or of lade */
     ERR_LOCAL = 14,   /* the local system failed: disk full, no descriptors */
     ERR_STOPPED = 15, /* asked to stop */
+    ERR_DAMAGED = 16, /* read twice, and wrong in the same way: it is stored like that */
     ERR_KIND_COUNT
 };
 

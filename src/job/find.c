@@ -6,9 +6,12 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "job/objects.h"
+#include "pack/seen.h"
 #include "store/location.h"
 
 #include <string.h>
+
+#define SEEN_MAX 100u /* packs of hits whose ETags are kept */
 
 /* A search under way. */
 struct finding {
@@ -301,15 +304,35 @@ static int read_lists(struct finding *finding, struct err *err)
 
 /* ---- all of it ---- */
 
+/* Its pack need not be looked at by the `cat` that comes next. */
+static void keep_seen(struct finding *finding, const struct search_hit *hit, const char *location)
+{
+    SCOPED(buf) struct buf listed_as = { 0 };
+    const struct catalog_pack *pack = catalog_find(&finding->catalog, hit->key);
+    if (pack == NULL || finding->store == NULL || finding->store->limits.is_tree)
+        return;
+    struct place place = *finding->place;
+    place.location = mem_string(location);
+    place_listed_as(&place, &listed_as);
+    mem_release(place.location);
+    seen_keep(&finding->cache, finding->scheme, listed_as.data, pack->size_bytes, pack->stored_ns,
+              pack->etag);
+}
+
 static int give(struct finding *finding, struct err *err)
 {
     SCOPED(buf) struct buf location = { 0 };
+    const char *last = "";
+    size_t seen = 0;
     const struct search_hit *hit;
     for (size_t i = 0; (hit = search_at(finding->search, i)) != NULL; i++) {
         buf_clear(&location);
         buf_add_text(&location, finding->base);
         buf_add_text(&location, hit->key);
         if (hit->member != NULL) {
+            if (strcmp(last, hit->key) != 0 && seen++ < SEEN_MAX)
+                keep_seen(finding, hit, location.data);
+            last = hit->key;
             buf_add_text(&location, SEARCH_INSIDE);
             buf_add_text(&location, hit->member);
         }
@@ -386,8 +409,7 @@ int find_in(const struct place *place, const struct find_options *options,
     counts->gone = false;
     if (location_parse(&location, place->location, err) < 0)
         return -1;
-    buf_printf(&listed_as, "%s\n%s\n%s\n%s", place->location, place->endpoint_url, place->profile,
-               place->region);
+    place_listed_as(place, &listed_as);
     struct finding finding = { .place = place, .options = options, .counts = counts };
     finding.scheme = strcmp(location.scheme, "path") == 0 ? "file" : location.scheme;
     finding.listed_as = buf_take(&listed_as);

@@ -30,7 +30,8 @@ void notes_add(struct notes *notes, enum result_status status, const char *name,
     if (status == RESULT_FAILED)
         snapshot_add_failure(&notes->failures, buf_text(&text));
     notes->conflicts += status == RESULT_FAILED && err->kind == ERR_CONFLICT;
-    notes->corrupt += status == RESULT_FAILED && err->kind == ERR_CORRUPT;
+    notes->corrupt +=
+        status == RESULT_FAILED && (err->kind == ERR_CORRUPT || err->kind == ERR_DAMAGED);
     if (++notes->count[status] > NOTES_MAX)
         return;
     struct note *note = mem_alloc(sizeof *note);

@@ -1,5 +1,6 @@
-/* job/packing_internal.h: what the two parts of packing share: packing.c (the pack: joined,
- * uploaded in parts, taken up again), packing_chunk.c (its members: read, found still, made ready).
+/* job/packing_internal.h: what the parts of packing share: packing.c (the pack: begun, joined,
+ * taken up again, ended), packing_chunk.c (its members: read, found still, made ready),
+ * packing_store.c (what it asks of the store).
  */
 #pragma once
 
@@ -69,6 +70,16 @@ struct packing {
     atomic_uint retries;
 };
 
+/* A part that is to be uploaded. */
+struct part {
+    struct buf bytes;
+    struct chunk *chunk; /* instead: its bytes */
+    uint64_t crc64;      /* of its bytes */
+    uint64_t offset_bytes;
+    uint32_t number;
+    struct buf note;
+};
+
 /* How large the part behind so many is. They grow, so that as many as a store takes are enough for
  * the largest object. */
 uint64_t packing_part_bytes(const struct store_limits *limits, uint32_t number);
@@ -79,3 +90,16 @@ void packing_make_chunk(struct worker *worker, struct chunk *chunk, const struct
 void packing_pass_over(struct chunk *chunk, const struct work *work);
 /* The first error counts. With the dispatch's lock held. */
 void packing_fail_locked(struct packing *packing, const struct err *err);
+
+/* All that is joined and in no part yet becomes one; the upload is begun if it is not. By who is
+ * joining. `packing_part_done` lets go of it. */
+int packing_cut_part(struct worker *worker, struct packing *packing, struct part *part,
+                     struct err *err);
+int packing_upload_part(struct worker *worker, struct packing *packing, struct part *part,
+                        struct err *err);
+void packing_part_done(struct part *part);
+/* Store what is left and the end, whole or as the last part, and commit: the pack is there. */
+int packing_store(struct worker *worker, struct packing *packing, struct store_result *ret_stored,
+                  struct err *err);
+/* Its upload is not gone on with. */
+void packing_abandon(struct run *run, struct packing *packing);

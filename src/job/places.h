@@ -28,6 +28,8 @@ void places_done(struct places *places);
  * is one that ask_absolute() made. */
 void place_of(struct place *ret_place, const char *location, const struct store_access *access);
 void place_done(struct place *place);
+/* Its name among what is kept in the cache (docs/formats.md), appended. */
+void place_listed_as(const struct place *place, struct buf *out);
 struct store_access place_access(const struct place *place);
 /* Is `place` the same as `outer` or below it? */
 bool place_is_below(const struct place *place, const struct place *outer);

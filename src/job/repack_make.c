@@ -468,7 +468,7 @@ static int add_name(struct making *making, const struct merge_name *name, struct
         making->output->members++;
         return end_full_chunk(making, err);
     }
-    if (err->kind != ERR_CORRUPT)
+    if (err->kind != ERR_CORRUPT && err->kind != ERR_DAMAGED)
         return -1;
     repack_note_damage(repack, name->pack, name->text, err);
     err_clear(err);

@@ -16,10 +16,23 @@
 /* Called with bytes of the tar stream. 0 goes on, 1 ends it, -1 with err. */
 typedef int (*stream_fn)(void *ctx, const char *bytes, size_t len, struct err *err);
 
-static int damaged(struct pack_cursor *cursor, struct err *err, const char *what)
+static int damaged_as(struct pack_cursor *cursor, enum err_kind kind, const char *what,
+                      struct err *err)
 {
     cursor->damaged = true;
-    return err_set(err, ERR_CORRUPT, "the pack is damaged: %s", what);
+    return err_set(err, kind, "the pack is damaged: %s", what);
+}
+
+static int damaged(struct pack_cursor *cursor, struct err *err, const char *what)
+{
+    return damaged_as(cursor, ERR_CORRUPT, what, err);
+}
+
+/* What was read is read anew when it is needed again. */
+static void forget_bytes(struct pack_cursor *cursor)
+{
+    buf_clear(&cursor->window);
+    cursor->raw_frame = 0;
 }
 
 /* ---- frames ---- */
@@ -55,8 +68,7 @@ static int fill_window(struct pack_cursor *cursor, uint32_t i, struct err *err)
               len + frames[i].frame.packed_bytes <= WINDOW_BYTES;
          i++)
         len += frames[i].frame.packed_bytes;
-    buf_clear(&cursor->window);
-    cursor->raw_frame = 0;
+    forget_bytes(cursor);
     cursor->window_offset = offset;
     if (offset > source->size_bytes || len > source->size_bytes - offset)
         return damaged(cursor, err, "a frame beyond its end");
@@ -68,23 +80,45 @@ static int fill_window(struct pack_cursor *cursor, uint32_t i, struct err *err)
     return cursor->window.len == len ? 0 : damaged(cursor, err, "it ends too early");
 }
 
+/* Have frame i as it is packed, in the window. Bytes that are wrong are read once more: what went
+ * wrong on the way is right then. */
+static int read_frame(struct pack_cursor *cursor, uint32_t i, const char **ret_packed,
+                      struct err *err)
+{
+    const struct index_frame *frame = &index_frames(&cursor->rows)[i];
+    uint64_t before = 0;
+    for (bool again = false;; again = true) {
+        if (fill_window(cursor, i, err) < 0)
+            return -1;
+        *ret_packed = cursor->window.data + (frame->packed_offset - cursor->window_offset);
+        if (cursor->pack->table.info.level == 0)
+            return 0; /* it has no checksum but those of the members */
+        const uint64_t crc64 = crc64nvme(0, *ret_packed, frame->frame.packed_bytes);
+        if (crc64 == frame->frame.crc64)
+            return 0;
+        forget_bytes(cursor);
+        if (again)
+            return damaged_as(cursor, crc64 == before ? ERR_DAMAGED : ERR_CORRUPT,
+                              "checksum of a frame", err);
+        before = crc64;
+    }
+}
+
 /* Have the content of frame i at cursor->content. */
 static int expand(struct pack_cursor *cursor, uint32_t i, struct err *err)
 {
     const struct index_frame *frame = &index_frames(&cursor->rows)[i];
     if (cursor->raw_frame == frame->packed_offset + 1)
         return 0;
-    if (fill_window(cursor, i, err) < 0)
+    const char *packed = NULL;
+    if (read_frame(cursor, i, &packed, err) < 0)
         return -1;
     cursor->raw_frame = 0;
-    const char *packed = cursor->window.data + (frame->packed_offset - cursor->window_offset);
     if (cursor->pack->table.info.level == 0) {
         cursor->content = packed;
         cursor->raw_frame = frame->packed_offset + 1;
         return 0;
     }
-    if (crc64nvme(0, packed, frame->frame.packed_bytes) != frame->frame.crc64)
-        return damaged(cursor, err, "checksum of a frame");
     if (zblock_expand(&cursor->zblock, packed, frame->frame.packed_bytes, frame->frame.raw_bytes,
                       &cursor->raw, err) < 0) {
         cursor->damaged = true;
@@ -240,6 +274,21 @@ static int read_all(struct content *content, bool *ret_ok, struct err *err)
     return 0;
 }
 
+/* Its CRC was wrong. Is it so in the pack? */
+static int settle_content(struct content *content, struct err *err)
+{
+    struct pack_cursor *cursor = content->cursor;
+    struct content again = { .cursor = cursor, .member = content->member };
+    bool ok = false;
+    forget_bytes(cursor);
+    const int result = read_all(&again, &ok, err);
+    forget_bytes(cursor);
+    if (result < 0)
+        return -1;
+    return damaged_as(cursor, again.crc64 == content->crc64 ? ERR_DAMAGED : ERR_CORRUPT,
+                      "checksum of its content", err);
+}
+
 /* How many data bytes of the extents are before an offset in the content. Leaves the walk there. */
 static uint64_t data_before(struct content *content, uint64_t offset)
 {
@@ -324,12 +373,8 @@ int pack_read(struct pack_cursor *cursor, const struct pack_member *member, uint
         return read_part(&content, err) < 0 ? at_member(member, err) : 0;
     bool ok = false;
     need_range(cursor, member->offset_bytes, member->offset_bytes + member->stored_bytes);
-    if (read_all(&content, &ok, err) < 0)
+    if (read_all(&content, &ok, err) < 0 || (!ok && settle_content(&content, err) < 0))
         return at_member(member, err);
-    if (!ok) {
-        damaged(cursor, err, "checksum of its content");
-        return at_member(member, err);
-    }
     return 0;
 }
 

@@ -265,7 +265,7 @@ def a_damaged_member_is_named_and_its_pack_left(it):
         check(len(left) == 2 and "d2.tar.zst" in left, left)
         # What was gone in it stays gone; all else is there.
         shutil.rmtree(it / "got", ignore_errors=True)
-        it.lade("get", "--retries", "0", "--job", f"get{at}", "file:other", "got", status=(1, 4))
+        it.lade("get", "--job", f"get{at}", "file:other", "got", status=(1, 4))
         found = {key for key in keys(it / "got")}
         wanted = {key for key in keys(it / "src")}
         check(found <= wanted and wanted - found == set(told), sorted(wanted - found), told)

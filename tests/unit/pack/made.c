@@ -360,6 +360,11 @@ static int read_object(void *from, uint64_t offset, size_t len, struct buf *out,
     (void)err;
     assert_true(offset <= pack->object.len && len <= pack->object.len - offset);
     buf_add(out, pack->object.data + offset, len);
+    if (pack->spoilt != 0) {
+        /* Another one each time. */
+        out->data[out->len - 1 - pack->spoilt] ^= 1;
+        pack->spoilt--;
+    }
     pack->reads++;
     pack->read_bytes += len;
     return 0;

@@ -40,6 +40,7 @@ struct made_pack {
     struct pack_source source;
     size_t chunk_count, delta_bytes;
     size_t reads, read_bytes; /* by way of source */
+    size_t spoilt;            /* in so many of the next reads a bit is wrong */
 };
 /* pack is filled in place, since its source points to it. */
 void made_pack(const struct made *made, const struct made_options *options, struct made_pack *pack);

@@ -575,7 +575,7 @@ static void test_damaged_content_is_never_given_as_good(void **state)
     struct err err = { 0 };
     struct sink sink = { .fd = -1 };
     assert_int_equal(view->driver->get(view, "f", 0, UINT64_MAX, "", &sink, NULL, &err), -1);
-    assert_int_equal(err.kind, ERR_CORRUPT);
+    assert_int_equal(err.kind, ERR_DAMAGED);
     /* A pack that was replaced meanwhile is not read as if it were the same. */
     err_clear(&err);
     view->driver->close(view);
