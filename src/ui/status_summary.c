@@ -110,9 +110,9 @@ static void add_warned(const struct snapshot *snap, struct buf *out)
 {
     char count[UNITS_TEXT_MAX];
     if (snap->warned_count != 0)
-        buf_printf(out, "%-9s  %s %s without all their extended attributes\n", "warned",
+        buf_printf(out, "%-9s  %s %s extended attributes\n", "warned",
                    units_count(snap->warned_count, count),
-                   snap->warned_count == 1 ? "entry" : "entries");
+                   snap->warned_count == 1 ? "entry without all its" : "entries without all their");
 }
 
 void status_summary(const struct snapshot *snap, const struct status_style *style, struct buf *out)
