@@ -79,7 +79,7 @@ bool xattr_set_ok(const void *set, size_t len)
     if (len > XATTR_SET_MAX)
         return false;
     while (xattr_next(&view, &xattr)) {
-        if (!xattr_travels(xattr.name, xattr.name_len) ||
+        if (xattr.name_len == 0 || xattr.name_len > XATTR_NAME_BYTES_MAX ||
             memchr(xattr.name, '\0', xattr.name_len) != NULL ||
             xattr.value_len > XATTR_VALUE_BYTES_MAX || compare_names(&last, &xattr) >= 0)
             return false;
@@ -212,7 +212,7 @@ void xattr_write(int fd, const void *set, size_t len, enum xattr_when when, bool
     }
     while (xattr_next(&view, &xattr)) {
         const bool is_late = !begins_with(xattr.name, xattr.name_len, USER);
-        if (is_late == (when == XATTR_AFTER_MODE) && xattr.name_len <= XATTR_NAME_BYTES_MAX)
+        if (is_late == (when == XATTR_AFTER_MODE) && xattr_travels(xattr.name, xattr.name_len))
             write_one(fd, &xattr, ret_why);
     }
 }

@@ -33,7 +33,7 @@ bool xattr_travels(const char *name, size_t len);
 void xattr_add(struct buf *set, const struct xattr *xattr);
 /* The next one of a set; false at the end, and (set->bad) where it is none. */
 bool xattr_next(struct view *set, struct xattr *ret_xattr);
-/* Is it a set, of what travels, in order, and within the limits? For sets from outside. */
+/* Is it a set, in order and within the limits? For sets from outside. */
 bool xattr_set_ok(const void *set, size_t len);
 
 /* The set of what is open as fd; *ret_set is filled over. What could not be had is left out, and
@@ -45,6 +45,7 @@ void xattr_read(int fd, struct buf *ret_set, struct err *ret_why);
  * others before, since a mode without write permission would refuse them. */
 enum xattr_when { XATTR_BEFORE_MODE, XATTR_AFTER_MODE };
 /* `fresh` (before the mode): it was just made, so an ACL that it has it inherited; it is taken away
- * unless the set has one. What is refused is left out; *ret_why as in xattr_read() (ERR_LOCAL). */
+ * unless the set has one. What does not travel is passed over. What is refused is left out;
+ * *ret_why as in xattr_read() (ERR_LOCAL). */
 void xattr_write(int fd, const void *set, size_t len, enum xattr_when when, bool fresh,
                  struct err *ret_why);
