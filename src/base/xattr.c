@@ -6,11 +6,14 @@
 #include "base/scope.h"
 
 #include <errno.h>
+#include <linux/posix_acl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #define LIST_BYTES 1024                /* most files have few; */
 #define LIST_BYTES_MAX ((size_t)65536) /* the kernel's limit of all names */
+#define ACL_ENTRY_BYTES 8u             /* tag, rights (16 bits each, little endian), and whose */
 #define CAPABILITY "security.capability"
 #define USER "user."
 #define OWN "user.lade."
@@ -181,14 +184,33 @@ void xattr_read(int fd, struct buf *ret_set, struct err *ret_why)
 
 /* ---- setting ---- */
 
+/* With an ACL the group's bits of the mode are its mask. Without it they are what the group has. */
+static void narrow_group(int fd, const struct xattr *acl)
+{
+    struct view view = view_of(acl->value, acl->value_len);
+    struct stat st;
+    (void)view_u32(&view); /* the version */
+    while (view_left(&view) >= ACL_ENTRY_BYTES) {
+        const uint32_t tag_and_rights = view_u32(&view);
+        (void)view_u32(&view);
+        const mode_t lacking = ~(tag_and_rights >> 16) & 07;
+        if ((tag_and_rights & UINT16_MAX) == ACL_GROUP_OBJ && fstat(fd, &st) == 0)
+            (void)!fchmod(fd, st.st_mode & 07777 & ~(lacking << 3));
+    }
+}
+
 static void write_one(int fd, const struct xattr *xattr, struct err *why)
 {
     char name[XATTR_NAME_BYTES_MAX + 1];
     memcpy(name, xattr->name, xattr->name_len);
     name[xattr->name_len] = '\0';
-    if (fsetxattr(fd, name, xattr->value, xattr->value_len, 0) == 0 || why->kind != ERR_NONE)
+    if (fsetxattr(fd, name, xattr->value, xattr->value_len, 0) == 0)
         return;
     const int sys = errno;
+    if (strcmp(name, XATTR_ACL_ACCESS) == 0)
+        narrow_group(fd, xattr);
+    if (why->kind != ERR_NONE)
+        return;
     SCOPED(buf) struct buf shown = { 0 };
     path_show(&shown, name);
     errno = sys;

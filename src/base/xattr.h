@@ -45,7 +45,8 @@ void xattr_read(int fd, struct buf *ret_set, struct err *ret_why);
  * others before, since a mode without write permission would refuse them. */
 enum xattr_when { XATTR_BEFORE_MODE, XATTR_AFTER_MODE };
 /* `fresh` (before the mode): it was just made, so an ACL that it has it inherited; it is taken away
- * unless the set has one. What does not travel is passed over. What is refused is left out;
+ * unless the set has one. What does not travel is passed over. What is refused is left out, and
+ * without its ACL the group may do no more than the ACL gives it;
  * *ret_why as in xattr_read() (ERR_LOCAL). */
 void xattr_write(int fd, const void *set, size_t len, enum xattr_when when, bool fresh,
                  struct err *ret_why);

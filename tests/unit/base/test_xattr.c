@@ -160,6 +160,31 @@ static void test_acls_are_of_the_mode(void **state)
     assert_int_equal(fgetxattr(to, XATTR_ACL_ACCESS, value, sizeof value), -1);
 }
 
+/* Where a file system has no ACLs; here it is one that none takes, for it lacks the mask. */
+static void test_without_its_acl_the_group_may_no_more(void **state)
+{
+    (void)state;
+    static const unsigned char acl[] = { 2,  0, 0, 0,                     /* the version */
+                                         1,  0, 6, 0, 255, 255, 255, 255, /* owner */
+                                         2,  0, 6, 0, 1,   0,   0,   0,   /* user 1 */
+                                         4,  0, 4, 0, 255, 255, 255, 255, /* group */
+                                         32, 0, 4, 0, 255, 255, 255, 255 };
+    const struct xattr xattr = { .name = XATTR_ACL_ACCESS,
+                                 .name_len = strlen(XATTR_ACL_ACCESS),
+                                 .value = acl,
+                                 .value_len = sizeof acl };
+    SCOPED_FD int fd = open_file("a");
+    SCOPED(buf) struct buf set = { 0 };
+    struct err why = { 0 };
+    struct stat st;
+    xattr_add(&set, &xattr);
+    assert_int_equal(fchmod(fd, 0664), 0);
+    xattr_write(fd, set.data, set.len, XATTR_AFTER_MODE, true, &why);
+    assert_int_not_equal(why.kind, ERR_NONE);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0644);
+}
+
 static void test_what_is_refused_is_told(void **state)
 {
     (void)state;
@@ -185,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_a_set_is_in_order),
         cmocka_unit_test_setup_teardown(test_what_was_read_can_be_set, start, end),
         cmocka_unit_test_setup_teardown(test_acls_are_of_the_mode, start, end),
+        cmocka_unit_test_setup_teardown(test_without_its_acl_the_group_may_no_more, start, end),
         cmocka_unit_test(test_what_is_refused_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
