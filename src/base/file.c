@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include "base/ban.h"
+#include "base/mem.h"
 #include "base/scope.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #define BLOCK_BYTES 4096
+#define COMPARE_BYTES ((size_t)64 << 10)
 
 int file_open_temp(const char *dir, struct err *err)
 {
@@ -142,6 +144,22 @@ int file_write_sparse(int fd, const void *from, size_t len, uint64_t offset, str
         at += step;
     }
     return file_write_at(fd, bytes + start, len - start, offset + start, err);
+}
+
+bool file_same_bytes(int fd_a, int fd_b, uint64_t size_bytes)
+{
+    char *block = mem_alloc(2 * COMPARE_BYTES);
+    struct err ignored = { 0 };
+    bool same = true;
+    for (uint64_t at = 0; same && at < size_bytes; at += COMPARE_BYTES) {
+        const uint64_t left = size_bytes - at;
+        const size_t len = (size_t)(left < COMPARE_BYTES ? left : COMPARE_BYTES);
+        same = file_read_at(fd_a, at, block, len, &ignored) == 0 &&
+               file_read_at(fd_b, at, block + COMPARE_BYTES, len, &ignored) == 0 &&
+               memcmp(block, block + COMPARE_BYTES, len) == 0;
+    }
+    mem_release(block);
+    return same;
 }
 
 int file_set_size(int fd, uint64_t size_bytes, struct err *err)

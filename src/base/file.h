@@ -26,5 +26,7 @@ CHECKED int file_write_at(int fd, const void *bytes, size_t len, uint64_t offset
  * new there. The caller sets the file's size. */
 CHECKED int file_write_sparse(int fd, const void *bytes, size_t len, uint64_t offset,
                               struct err *err);
+/* Do both have these bytes? False also where one cannot be read. */
+bool file_same_bytes(int fd_a, int fd_b, uint64_t size_bytes);
 /* The size, where it is another one. */
 CHECKED int file_set_size(int fd, uint64_t size_bytes, struct err *err);

@@ -200,6 +200,29 @@ int stage_link(struct stage *stage, const char *rel, const char *tag, const char
     return -1;
 }
 
+int stage_hard_link(struct stage *stage, struct dir_cache *targets, const char *rel,
+                    const char *tag, const char *target, struct err *err)
+{
+    int from_fd = -1;
+    int to_fd = -1;
+    const char *from = NULL;
+    struct stat st;
+    if (dir_cache_at(targets, target, false, &from_fd, &from, err) < 0 ||
+        target_dir(stage, rel, &to_fd, err) < 0)
+        return -1;
+    if (fstatat(from_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+        return err_set(err, ERR_CONFLICT, "'%s', which it is a hard link to, is no file", target);
+    char temp[TEMP_NAME_MAX];
+    temp_name(temp, tag);
+    unlinkat(to_fd, temp, 0); /* of a try before this one */
+    int made = linkat(from_fd, from, to_fd, temp, 0);
+    if (made < 0 && errno == EACCES && open_up(to_fd))
+        made = linkat(from_fd, from, to_fd, temp, 0);
+    if (made < 0)
+        return err_sys(err, ERR_LOCAL, "make the hard link to '%s'", target);
+    return 0;
+}
+
 /* ---- attributes ---- */
 
 static bool may_not(int sys)

@@ -44,6 +44,11 @@ void stage_done(struct stage *stage);
  * *ret_fd is the caller's. */
 CHECKED int stage_open(struct stage *stage, const char *rel, const char *tag, bool keep,
                        int *ret_fd, struct err *err);
+/* A further name of the regular file `target`, below the same root, in place of a temporary file;
+ * `targets` is the caller's, for finding directories. A name that the file has already must not be
+ * `rel`. ERR_CONFLICT: the target is no file. */
+CHECKED int stage_hard_link(struct stage *stage, struct dir_cache *targets, const char *rel,
+                            const char *tag, const char *target, struct err *err);
 /* Owner (when root, else only what chown allows), mode and mtime of an open file or directory. What
  * this user may not set (owner) is not an error, but then set-user-id bits are left out. */
 CHECKED int stage_set_attr(int fd, const struct attr *attr, struct err *err);

@@ -653,7 +653,7 @@ static int finish_generation(struct run *run, uint64_t sealed_now, struct err *e
     /* A finished one whose failures were tried again has directories that were written into. */
     if (run->generation.finished && sealed_now == 0)
         return 0;
-    if (finish_directories(run, err) < 0)
+    if (relink(run, err) < 0 || finish_directories(run, err) < 0)
         return -1;
     if (run->generation.finished)
         return 0;
@@ -687,8 +687,13 @@ static int judge(struct run *run, enum run_end *ret_end, struct err *err)
         return 0;
     }
     const uint64_t noted_before = notes_count(&run->notes, RESULT_FAILED);
-    if (claim_leads(&run->claim) && finish_generation(run, counts.segments_sealed_now, err) < 0)
-        return -1;
+    if (claim_leads(&run->claim) && finish_generation(run, counts.segments_sealed_now, err) < 0) {
+        if (err->kind != ERR_STOPPED)
+            return -1;
+        err_clear(err); /* the next run finishes it */
+        *ret_end = RUN_INTERRUPTED;
+        return 0;
+    }
     const bool noted = notes_count(&run->notes, RESULT_FAILED) != noted_before;
     *ret_end = RUN_DONE;
     /* What was mended by another try is no failure. */

@@ -268,3 +268,5 @@ void large_part(struct worker *worker, struct work *work);
 
 /* finish.c: directories get their attributes when all that is in them is there */
 CHECKED int finish_directories(struct run *run, struct err *err);
+/* relink.c: further names of one file, which came as files of their own, become that again */
+CHECKED int relink(struct run *run, struct err *err);

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define SPILL_BYTES ((size_t)4 << 20)
-#define COMPARE_BYTES ((size_t)64 << 10)
 
 /* ---- what the archive brought ---- */
 
@@ -336,28 +335,11 @@ static int write_data(struct archive_in *in, int fd, uint64_t size_bytes, bool *
     return file_set_size(fd, size_bytes, err);
 }
 
-/* 1: the same bytes, 0: others, or not to be read. */
-static int same_bytes(int fd_a, int fd_b, uint64_t size_bytes)
-{
-    char *block = mem_alloc(2 * COMPARE_BYTES);
-    struct err ignored = { 0 };
-    bool same = true;
-    for (uint64_t at = 0; same && at < size_bytes; at += COMPARE_BYTES) {
-        const uint64_t left = size_bytes - at;
-        const size_t len = (size_t)(left < COMPARE_BYTES ? left : COMPARE_BYTES);
-        same = file_read_at(fd_a, at, block, len, &ignored) == 0 &&
-               file_read_at(fd_b, at, block + COMPARE_BYTES, len, &ignored) == 0 &&
-               memcmp(block, block + COMPARE_BYTES, len) == 0;
-    }
-    mem_release(block);
-    return same;
-}
-
 static bool same_content(struct unpack *unpack, const char *rel, int fd, uint64_t size_bytes)
 {
     SCOPED_FD const int there =
         path_open(unpack->options.root_fd, rel, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0, false);
-    return there >= 0 && same_bytes(fd, there, size_bytes);
+    return there >= 0 && file_same_bytes(fd, there, size_bytes);
 }
 
 static void tell_unchanged(struct unpack *unpack, const char *rel, uint64_t size_bytes)
@@ -479,36 +461,12 @@ int unpack_member(struct unpack *unpack, struct archive_in *in, const struct arc
 static int link_file(struct unpack *unpack, const char *rel, const char *target, bool replaces,
                      struct err *err)
 {
-    int from_fd = -1;
-    int to_fd = -1;
-    const char *from = NULL;
-    const char *name = NULL;
-    struct stat st;
-    /* Makes the directories; what it is for is known by name only. */
-    SCOPED(buf) struct buf parent = { 0 };
-    const char *slash = strrchr(rel, '/');
-    if (slash != NULL)
-        buf_add(&parent, rel, (size_t)(slash - rel));
-    if (slash != NULL && stage_make_dir(&unpack->stage, buf_text(&parent), err) < 0)
-        return -1;
-    if (dir_cache_at(&unpack->targets, target, false, &from_fd, &from, err) < 0)
-        return -1;
-    /* stage_make_dir() holds another directory; this one is open until the next name. */
-    if (dir_cache_at(&unpack->stage.dirs, rel, false, &to_fd, &name, err) < 0)
-        return -1;
-    if (fstatat(from_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-        return err_set(err, ERR_CONFLICT, "'%s', which it is a hard link to, is no file", target);
     char tag[TAG_TEXT];
-    char temp[TAG_TEXT + 16];
     unpack_next_tag(unpack, tag);
-    snprintf(temp, sizeof temp, ".lade-%s.tmp", tag);
-    unlinkat(to_fd, temp, 0);
-    if (linkat(from_fd, from, to_fd, temp, 0) < 0)
-        return err_sys(err, ERR_LOCAL, "make the hard link to '%s'", target);
+    if (stage_hard_link(&unpack->stage, &unpack->targets, rel, tag, target, err) < 0)
+        return -1;
     struct stage_item item = { .rel = rel, .tag = tag, .keep_existing = !replaces };
     stage_commit(&unpack->stage, &item, 1);
-    /* Two names of one file: rename() does nothing then, and leaves the first. */
-    unlinkat(to_fd, temp, 0);
     if (item.err.kind == ERR_NONE)
         return 0;
     *err = item.err;

@@ -342,6 +342,57 @@ int view_find(struct store *base, const char *key, struct object *ret_object,
     return 0;
 }
 
+/* Has this pack the word on the name of one of its members, which is not gone? Then its key. */
+static int rules(struct pack_view *view, const struct shelf *shelf,
+                 const struct pack_member *member, struct buf *ret_key, struct err *err)
+{
+    SCOPED(buf) struct buf name = { 0 };
+    struct catalog_pack *pack = NULL;
+    struct pack_cursor *cursor = NULL;
+    struct pack_member found;
+    if (!catalog_name(shelf->of, member, &name))
+        return 0;
+    key_of(view, &name, ret_key);
+    const int got = find_member(view, buf_text(ret_key), &pack, &cursor, &found, err);
+    if (got == 1)
+        cursor_give(view, pack, cursor);
+    return got == 1 ? pack == shelf->of : got;
+}
+
+static int links_of_shelf(struct pack_view *view, const struct shelf *shelf, view_link_fn take,
+                          void *ctx, struct err *err)
+{
+    SCOPED(buf) struct buf key = { 0 };
+    SCOPED(buf) struct buf target_key = { 0 };
+    const char *skipped = shelf->of->skipped;
+    struct pack_cursor *cursor = pack_cursor_new(shelf->of->pack);
+    struct pack_member member;
+    int got = pack_seek(cursor, skipped, strlen(skipped), err);
+    while (got >= 0 && (got = pack_next(cursor, &member, err)) == 1) {
+        if (member.kind != PACK_HARDLINK)
+            continue;
+        const struct pack_member target = { .kind = PACK_FILE,
+                                            .path = member.target,
+                                            .path_len = member.target_len };
+        got = rules(view, shelf, &member, &key, err);
+        if (got == 1)
+            got = rules(view, shelf, &target, &target_key, err);
+        if (got == 1)
+            got = take(ctx, buf_text(&key), buf_text(&target_key), err);
+    }
+    pack_cursor_free(cursor);
+    return got < 0 ? -1 : 0;
+}
+
+int view_hard_links(struct store *base, view_link_fn take, void *ctx, struct err *err)
+{
+    struct pack_view *view = view_of_store(base);
+    for (size_t i = 0; i < view->catalog.count; i++)
+        if (links_of_shelf(view, &view->shelves[i], take, ctx, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int view_head(struct store *base, const char *key, struct object *ret_object,
                      struct err *err)
 {

@@ -18,5 +18,10 @@ void view_lend(struct store *base);
  * no pack has it, or there is an object of its own. */
 CHECKED int view_find(struct store *base, const char *key, struct object *ret_object,
                       const struct catalog_pack **ret_pack, struct err *err);
+/* Called with the keys of a hard link and of the file that it is another name of, both as the view
+ * shows them. Returns 0, or -1 with err to end it. */
+typedef int (*view_link_fn)(void *ctx, const char *key, const char *target, struct err *err);
+/* All hard links within packs; those of one pack in its order. */
+CHECKED int view_hard_links(struct store *base, view_link_fn take, void *ctx, struct err *err);
 /* Is this store a view? */
 bool view_is(const struct store *store);

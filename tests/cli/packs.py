@@ -571,6 +571,12 @@ def further_names_of_a_file_are_hard_links(it):
         same_trees(restored(it, program), it / "src")
         equal((it / "out/d/f007").stat().st_nlink, 3, program)
     same_trees(ageless(fetched(it)), ageless(it / "src"))
+    names = [f"{top}{number:03}" for number in range(50) for top in ("d/f", "d/g", "e/h")]
+    equal([(it / "fetched" / name).stat().st_nlink for name in names], [3] * 150, "names of each file that was fetched")
+    # What is not asked for is no name of what is.
+    it.lade("get", "--job", "some", "--exclude", "*/g*", "file:store", "some")
+    equal([(it / "some" / name).stat().st_nlink for name in names if "g" not in name], [2] * 100, "without g")
+    check(not (it / "some/d/g007").exists(), "it was excluded")
     it.lade("check", "--download", "src", "file:store")
     equal(it.lade(*put, "--json").summary()["done"]["count"], 0)
     # The first name becomes another file: its other names keep the content.
