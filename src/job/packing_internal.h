@@ -42,7 +42,7 @@ struct packing {
     uint32_t handed_out, joined;
     bool closed, joining, ending;
     struct chunk *waiting; /* made, by sequence */
-    uint32_t uploading;
+    uint32_t users;        /* workers that join and upload: it does not end meanwhile */
     struct store_part *parts;
     size_t part_count;
     struct err err;
