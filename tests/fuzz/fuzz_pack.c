@@ -69,7 +69,7 @@ static void check_member(const struct pack_member *member)
 
 static void expect_kind(const struct err *err)
 {
-    require(err->kind == ERR_CORRUPT || err->kind == ERR_NET);
+    require(err->kind == ERR_CORRUPT || err->kind == ERR_DAMAGED || err->kind == ERR_NET);
 }
 
 static void walk(const struct pack *pack)
