@@ -47,13 +47,13 @@ static struct chunk *chunk_take(struct run *run)
     struct chunk *chunk = dispatch->spare_chunks;
     if (chunk != NULL)
         dispatch->spare_chunks = chunk->next;
+    const uint64_t objects_bytes = dispatch->segment.sum.objects_bytes;
     lock_give(&dispatch->lock);
     if (chunk == NULL) {
         const struct job_spec *spec = &run->job->spec;
-        const struct pack_options options = {
-            .level = spec->no_compress ? 0 : (int)spec->compress_level,
-            .frame_bytes = pack_frame_bytes(run->dispatch.segment.sum.objects_bytes)
-        };
+        const struct pack_options options = { .level =
+                                                  spec->no_compress ? 0 : (int)spec->compress_level,
+                                              .frame_bytes = pack_frame_bytes(objects_bytes) };
         chunk = mem_alloc(sizeof *chunk);
         chunk->bytes = pack_chunk_new(&options);
     }
@@ -245,12 +245,13 @@ struct packing *packing_of_locked(struct run *run, const struct plan_entry *entr
         packing->is_again = dispatch->is_again;
         packing->begun_ns = clock_monotonic_ns();
         resume(run, packing);
+        packing->there = packing->through;
         packing->next = dispatch->packings;
         dispatch->packings = packing;
         dispatch->large_count++;
         dispatch->packing = packing;
     }
-    return entry->ordinal < packing->through ? NULL : packing;
+    return entry->ordinal < packing->there ? NULL : packing;
 }
 
 uint64_t packing_piece_done(const struct packing *packing, uint32_t ordinal)
