@@ -143,3 +143,12 @@ int file_write_sparse(int fd, const void *from, size_t len, uint64_t offset, str
     }
     return file_write_at(fd, bytes + start, len - start, offset + start, err);
 }
+
+int file_set_size(int fd, uint64_t size_bytes, struct err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 &&
+        ((uint64_t)st.st_size == size_bytes || ftruncate(fd, (off_t)size_bytes) == 0))
+        return 0;
+    return err_sys(err, ERR_LOCAL, "set the size");
+}

@@ -26,3 +26,5 @@ CHECKED int file_write_at(int fd, const void *bytes, size_t len, uint64_t offset
  * new there. The caller sets the file's size. */
 CHECKED int file_write_sparse(int fd, const void *bytes, size_t len, uint64_t offset,
                               struct err *err);
+/* The size, where it is another one. */
+CHECKED int file_set_size(int fd, uint64_t size_bytes, struct err *err);

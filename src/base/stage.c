@@ -210,7 +210,13 @@ static bool may_not(int sys)
 int stage_set_attr(int fd, const struct attr *attr, struct err *err)
 {
     mode_t mode = attr->mode & 07777;
-    if ((attr->have & ATTR_OWNER) != 0 && fchown(fd, attr->uid, attr->gid) < 0) {
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, ERR_LOCAL, "stat");
+    /* What is right already costs nothing: each change is a transaction of the file system. */
+    const bool owner =
+        (attr->have & ATTR_OWNER) != 0 && (st.st_uid != attr->uid || st.st_gid != attr->gid);
+    if (owner && fchown(fd, attr->uid, attr->gid) < 0) {
         if (!may_not(errno))
             return err_sys(err, ERR_LOCAL, "set the owner");
         if (fchown(fd, (uid_t)-1, attr->gid) < 0 && !may_not(errno))
@@ -219,7 +225,8 @@ int stage_set_attr(int fd, const struct attr *attr, struct err *err)
         mode &= (mode_t) ~(S_ISUID | S_ISGID);
     }
     /* After the owner: a change of owner clears the set-user-id bit. */
-    if ((attr->have & ATTR_MODE) != 0 && fchmod(fd, mode) < 0)
+    if ((attr->have & ATTR_MODE) != 0 && (owner || (st.st_mode & 07777) != mode) &&
+        fchmod(fd, mode) < 0)
         return err_sys(err, ERR_LOCAL, "set the mode");
     const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
                                        clock_to_timespec(attr->mtime_ns) };

@@ -25,6 +25,7 @@ struct stream {
     struct digest digest;
     struct etag etag;
     bool has_etag;
+    bool has_given; /* something, to fd */
 };
 
 static void stream_done(struct stream *stream)
@@ -45,8 +46,10 @@ static int pass(struct stream *stream, int fd, struct err *err)
     for (uint64_t at = 0; result == 0 && at < size;) {
         size_t len = 0;
         result = reader_read(stream->reader, at, block, BLOCK_BYTES, &len, err);
-        if (result == 0 && fd >= 0)
+        if (result == 0 && fd >= 0) {
+            stream->has_given = true;
             result = file_write_all(fd, block, len, err);
+        }
         if (result < 0)
             break;
         digest_add(&stream->digest, block, len);
@@ -81,29 +84,40 @@ static int prove(struct stream *stream, struct err *err)
     return stream->digest.crc64 == crc64 ? 0 : differs("read twice, it is not the same", err);
 }
 
-static int cat_object(struct store *store, const char *key, const char *location,
-                      const struct cat_options *options, struct err *err)
+static int cat_object(struct stream *stream, struct store *store, const char *key,
+                      const char *location, struct err *err)
 {
-    SCOPED(stream) struct stream stream = { .options = options };
+    const struct cat_options *options = stream->options;
     const struct reader_options reading = { .flow = options->flow, .stop = options->opening.stop };
-    if (reader_open(&stream.reader, store, key, &reading, err) < 0)
+    if (reader_open(&stream->reader, store, key, &reading, err) < 0)
         return -1;
-    const struct object *object = reader_object(stream.reader);
+    const struct object *object = reader_object(stream->reader);
     if (object->attr.kind == ENTRY_DIR)
         return refuse("a directory", location, err);
-    if (digest_init(&stream.digest, DIGEST_CRC64NVME, err) < 0)
+    if (digest_init(&stream->digest, DIGEST_CRC64NVME, err) < 0)
         return -1;
     const bool known = (object->attr.have & ATTR_CRC64) != 0;
     /* Many sizes of parts are not guessed: that takes more time than it proves. */
     const bool in_parts = strchr(object->etag, '-') != NULL;
     if (!known && store->limits.has_md5 && (object->md5_part_bytes != 0 || !in_parts)) {
         const int usable =
-            etag_open(&stream.etag, object->etag, object->size_bytes, object->md5_part_bytes, err);
+            etag_open(&stream->etag, object->etag, object->size_bytes, object->md5_part_bytes, err);
         if (usable < 0)
             return -1;
-        stream.has_etag = usable == 1;
+        stream->has_etag = usable == 1;
     }
-    return pass(&stream, options->fd, err) < 0 ? -1 : prove(&stream, err);
+    return pass(stream, options->fd, err) < 0 ? -1 : prove(stream, err);
+}
+
+/* *ret_given (may be NULL): something came of it. */
+static int cat_whole(struct store *store, const char *key, const char *location,
+                     const struct cat_options *options, bool *ret_given, struct err *err)
+{
+    SCOPED(stream) struct stream stream = { .options = options };
+    const int result = cat_object(&stream, store, key, location, err);
+    if (ret_given != NULL)
+        *ret_given = stream.has_given;
+    return result;
 }
 
 /* ---- members ---- */
@@ -201,16 +215,39 @@ static int cat_member(const struct archived_place *place, const char *location,
     return result;
 }
 
+/* A member by what is in the cache: 1, 0: the store must be asked what is there, -1. */
+static int cat_recalled(const char *location, const struct cat_options *options, struct err *err)
+{
+    struct store *store = NULL;
+    char *key = NULL;
+    struct err why = { 0 };
+    bool given = false;
+    if (!packed_recall(&store, &key, location, &options->opening))
+        return 0;
+    const int result = cat_whole(store, key, location, options, &given, &why);
+    store->driver->close(store);
+    mem_release(key);
+    if (result == 0)
+        return 1;
+    if (!given && (why.kind == ERR_CHANGED || why.kind == ERR_ABSENT))
+        return 0;
+    *err = why;
+    return -1;
+}
+
 /* A member of one of our packs: 1, 0: it is no such place, -1. */
 static int cat_packed(const char *location, const struct cat_options *options, struct err *err)
 {
     struct store *store = NULL;
     char *key = NULL;
+    const int recalled = cat_recalled(location, options, err);
+    if (recalled != 0)
+        return recalled;
     const int packed = packed_open(&store, &key, location, false, &options->opening, err);
     if (packed != 1)
         return packed;
     const int result = key == NULL ? refuse("a directory", location, err)
-                                   : cat_object(store, key, location, options, err);
+                                   : cat_whole(store, key, location, options, NULL, err);
     store->driver->close(store);
     mem_release(key);
     return result < 0 ? -1 : 1;
@@ -233,7 +270,7 @@ int cat_location(const char *location, const struct cat_options *options, struct
         struct store *store = NULL;
         char *name = NULL;
         if (store_open_parent(&store, location, &options->opening, &name, err) == 0) {
-            result = cat_object(store, name, location, options, err);
+            result = cat_whole(store, name, location, options, NULL, err);
             store->driver->close(store);
             mem_release(name);
         }

@@ -6,10 +6,13 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "job/objects.h"
+#include "pack/seen.h"
 #include "store/location.h"
 #include "store/spread/spread_template.h"
 
 #include <string.h>
+
+#define SEEN_MAX 100u /* packs of hits whose ETags are kept */
 
 /* A search under way. */
 struct finding {
@@ -201,11 +204,16 @@ static int list_online(struct finding *finding, struct err *err)
     return result;
 }
 
-static char *listed_as(const struct place *place, size_t len)
+/* What the listing of a place is called; of one around it: the first so many bytes of its location.
+ */
+static char *listing_name(const struct place *place, size_t len)
 {
+    SCOPED(buf) struct buf location = { 0 };
     SCOPED(buf) struct buf text = { 0 };
-    buf_printf(&text, "%.*s\n%s\n%s\n%s", (int)len, place->location, place->endpoint_url,
-               place->profile, place->region);
+    struct place around = *place;
+    buf_add(&location, place->location, len);
+    around.location = location.data;
+    place_listed_as(&around, &text);
     return buf_take(&text);
 }
 
@@ -214,7 +222,7 @@ static void offer_listing(const struct finding *finding, size_t len, struct inve
 {
     const char *location = finding->place->location;
     struct inventory other;
-    char *name = listed_as(finding->place, len);
+    char *name = listing_name(finding->place, len);
     const bool known = inventory_open(&other, &finding->cache, finding->scheme, name);
     mem_release(name);
     const bool outer = location[len] != '\0';
@@ -369,13 +377,33 @@ static void locate(const struct finding *finding, const struct search_hit *hit, 
     buf_add_text(out, hit->key);
 }
 
+/* Its pack need not be looked at by the `cat` that comes next. */
+static void keep_seen(struct finding *finding, const struct search_hit *hit, const char *location)
+{
+    SCOPED(buf) struct buf listed_as = { 0 };
+    const struct catalog_pack *pack = catalog_find(&finding->catalog, hit->key);
+    if (pack == NULL || finding->store == NULL || finding->store->limits.is_tree)
+        return;
+    struct place place = *finding->place;
+    place.location = mem_string(location);
+    place_listed_as(&place, &listed_as);
+    mem_release(place.location);
+    seen_keep(&finding->cache, finding->scheme, listed_as.data, pack->size_bytes, pack->stored_ns,
+              pack->etag);
+}
+
 static int give(struct finding *finding, struct err *err)
 {
     SCOPED(buf) struct buf location = { 0 };
+    const char *last = "";
+    size_t seen = 0;
     const struct search_hit *hit;
     for (size_t i = 0; (hit = search_at(finding->search, i)) != NULL; i++) {
         locate(finding, hit, &location);
         if (hit->member != NULL) {
+            if (strcmp(last, hit->key) != 0 && seen++ < SEEN_MAX)
+                keep_seen(finding, hit, location.data);
+            last = hit->key;
             buf_add_text(&location, SEARCH_INSIDE);
             buf_add_text(&location, hit->member);
         }
@@ -463,7 +491,7 @@ int find_in(const struct place *place, const struct find_options *options,
         return -1;
     struct finding finding = { .place = place, .options = options, .counts = counts };
     finding.scheme = strcmp(location.scheme, "path") == 0 ? "file" : location.scheme;
-    finding.listed_as = listed_as(place, strlen(place->location));
+    finding.listed_as = listing_name(place, strlen(place->location));
     finding.template = template_of(location.path);
     finding.search = search_new(options->query, options->all);
     cache_open(&finding.cache);

@@ -2,6 +2,7 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/crc64.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/run_internal.h"
@@ -67,8 +68,8 @@ static int get_file_once(struct get_job *job, struct object *object, struct err 
                          .keep_holes = true };
     if (fetch(job, &sink, object, err) < 0)
         return -1;
-    if (ftruncate(fd, (off_t)object->size_bytes) < 0)
-        return err_sys(err, ERR_LOCAL, "set the size");
+    if (file_set_size(fd, object->size_bytes, err) < 0)
+        return -1;
     return stage_set_attr(fd, &object->attr, err);
 }
 

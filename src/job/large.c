@@ -4,6 +4,7 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/crc64.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/run_internal.h"
@@ -540,9 +541,8 @@ static int commit_get(struct worker *worker, struct large *large, char etag[STOR
     if ((large->by_md5 && check_etag(large, err) < 0) ||
         digest_whole(worker, large, crc64, err) < 0)
         return -1;
-    if (ftruncate(large->fd, (off_t)large->size_bytes) < 0)
-        return err_sys(err, ERR_LOCAL, "set the size");
-    if (stage_set_attr(large->fd, &large->attr, err) < 0)
+    if (file_set_size(large->fd, large->size_bytes, err) < 0 ||
+        stage_set_attr(large->fd, &large->attr, err) < 0)
         return -1;
     const struct result found = { .size_bytes = large->size_bytes,
                                   .mtime_ns = large->attr.mtime_ns,

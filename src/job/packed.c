@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/objects.h"
+#include "job/places.h"
 #include "pack/view.h"
 
 #include <assert.h>
@@ -21,6 +22,41 @@ static bool may_be_pack(const char *name, size_t len)
     return false;
 }
 
+static void seen_as(struct buf *ret_place, const char *name, const struct store_options *options)
+{
+    struct place place;
+    place_of(&place, name, &options->access);
+    place_listed_as(&place, ret_place);
+    place_done(&place);
+}
+
+/* For packed_recall(). Where nothing goes through a network there is nothing to spare. */
+static void keep_seen(const struct store *store, const struct catalog_pack *pack, const char *name,
+                      const struct store_options *options)
+{
+    SCOPED(buf) struct buf place = { 0 };
+    struct cache cache;
+    if (store->limits.is_tree)
+        return;
+    seen_as(&place, name, options);
+    cache_open(&cache);
+    seen_keep(&cache, store->driver->scheme, place.data, pack->size_bytes, pack->stored_ns,
+              pack->etag);
+    cache_close(&cache);
+}
+
+static bool find_seen(const struct store *store, const char *name,
+                      const struct store_options *options, struct seen *ret_seen)
+{
+    SCOPED(buf) struct buf place = { 0 };
+    struct cache cache;
+    seen_as(&place, name, options);
+    cache_open(&cache);
+    const bool found = seen_find(&cache, store->driver->scheme, place.data, ret_seen);
+    cache_close(&cache);
+    return found;
+}
+
 /* The pack alone: 1, 0: there is none of this name, -1. */
 static int open_pack(struct store **ret_store, struct catalog *ret_catalog, const char *name,
                      const struct store_options *options, struct err *err)
@@ -32,8 +68,10 @@ static int open_pack(struct store **ret_store, struct catalog *ret_catalog, cons
     const struct catalog_options looking = { .only = key, .stop = options->stop };
     const int result = catalog_open(ret_catalog, *ret_store, &looking, &why);
     mem_release(key);
-    if (result == 0 && ret_catalog->count == 1 && ret_catalog->packs[0]->pack != NULL)
+    if (result == 0 && ret_catalog->count == 1 && ret_catalog->packs[0]->pack != NULL) {
+        keep_seen(*ret_store, ret_catalog->packs[0], name, options);
         return 1;
+    }
     if (result == 0 && ret_catalog->count == 1)
         why = ret_catalog->packs[0]->err;
     catalog_done(ret_catalog);
@@ -134,6 +172,65 @@ int packed_open(struct store **ret_store, char **ret_key, const char *location, 
         if (strncmp(location + at, MARK, strlen(MARK)) == 0 && may_be_pack(location, at))
             got = open_at(ret_store, ret_key, location, at, given, err);
     return got;
+}
+
+/* The pack as it was seen last, from the cache alone. */
+static bool recall_pack(struct store **ret_store, struct catalog *ret_catalog, const char *name,
+                        const struct store_options *options)
+{
+    char *key = NULL;
+    struct err ignored = { 0 };
+    struct seen seen;
+    if (store_open_parent(ret_store, name, options, &key, &ignored) < 0)
+        return false;
+    const struct catalog_options looking = { .only = key, .stop = options->stop, .seen = &seen };
+    bool found = !(*ret_store)->limits.is_tree && find_seen(*ret_store, name, options, &seen) &&
+                 catalog_open(ret_catalog, *ret_store, &looking, &ignored) == 0;
+    mem_release(key);
+    if (found && (ret_catalog->count != 1 || ret_catalog->packs[0]->pack == NULL)) {
+        catalog_done(ret_catalog);
+        found = false;
+    }
+    if (!found)
+        (*ret_store)->driver->close(*ret_store);
+    return found;
+}
+
+/* Reading it asks the store; all else is in the index. */
+static bool is_content(struct store *store, const char *key)
+{
+    SCOPED(object) struct object object = { 0 };
+    struct err ignored = { 0 };
+    return store->driver->head(store, key, &object, &ignored) == 0 &&
+           object.attr.kind == ENTRY_FILE && object.size_bytes != 0;
+}
+
+bool packed_recall(struct store **ret_store, char **ret_key, const char *location,
+                   const struct store_options *options)
+{
+    struct err ignored = { 0 };
+    for (size_t at = strlen(location); at-- > 0;) {
+        SCOPED(buf) struct buf name = { 0 };
+        struct store *inner = NULL;
+        struct catalog catalog = { 0 };
+        buf_add(&name, location, at);
+        if (strncmp(location + at, MARK, strlen(MARK)) != 0 || !may_be_pack(location, at) ||
+            !recall_pack(&inner, &catalog, name.data, options))
+            continue;
+        const int shown =
+            show(ret_store, ret_key, inner, &catalog, location + at + strlen(MARK), &ignored);
+        if (shown == 0 && *ret_key != NULL && is_content(*ret_store, *ret_key))
+            return true;
+        if (shown == 0) {
+            (*ret_store)->driver->close(*ret_store);
+            mem_free(*ret_key);
+        } else if (shown < 0) {
+            catalog_done(&catalog);
+            inner->driver->close(inner);
+        }
+        return false;
+    }
+    return false;
 }
 
 int packed_is(const char *location, const struct store_options *options, struct err *err)

@@ -11,5 +11,9 @@
  * alone means all of it. */
 CHECKED int packed_open(struct store **ret_store, char **ret_key, const char *location, bool whole,
                         const struct store_options *options, struct err *err);
+/* The same of one member, by what the cache knows of the pack: nothing is asked. Whoever reads its
+ * content gets ERR_CHANGED or ERR_ABSENT when the pack is another one by now. False: open it. */
+bool packed_recall(struct store **ret_store, char **ret_key, const char *location,
+                   const struct store_options *options);
 /* Is it in a pack? 1, 0, -1 as above. */
 CHECKED int packed_is(const char *location, const struct store_options *options, struct err *err);

@@ -75,6 +75,12 @@ struct store_access place_access(const struct place *place)
                                   .region = or_null(place->region) };
 }
 
+void place_listed_as(const struct place *place, struct buf *out)
+{
+    buf_printf(out, "%s\n%s\n%s\n%s", place->location, place->endpoint_url, place->profile,
+               place->region);
+}
+
 static bool same_access(const struct place *a, const struct place *b)
 {
     return strcmp(a->endpoint_url, b->endpoint_url) == 0 && strcmp(a->profile, b->profile) == 0 &&

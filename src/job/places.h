@@ -32,6 +32,8 @@ void place_of(struct place *ret_place, const char *location, const struct store_
 void place_of_numbered(struct place *ret_place, const char *location,
                        const struct store_access *access);
 void place_done(struct place *place);
+/* Its name among what is kept in the cache (docs/formats.md), appended. */
+void place_listed_as(const struct place *place, struct buf *out);
 struct store_access place_access(const struct place *place);
 /* Is `place` the same as `outer` or below it? */
 bool place_is_below(const struct place *place, const struct place *outer);

@@ -71,7 +71,7 @@ void cache_close(struct cache *cache)
 static bool can_keep(const struct cache *cache, const struct cache_key *key)
 {
     return cache != NULL && cache->dir_fd >= 0 &&
-           (key->etag[0] != '\0' || key->kind == CACHE_LISTING);
+           (key->etag[0] != '\0' || key->kind == CACHE_LISTING || key->kind == CACHE_SEEN);
 }
 
 static void write_head(const struct cache_key *key, struct buf *out)

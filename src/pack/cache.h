@@ -19,14 +19,15 @@
 #define CACHE_AGE_MAX_NS (INT64_C(90) * 24 * 3600 * 1000000000)
 
 /* The letters are in the files. */
-enum cache_kind { CACHE_INDEX = 'i', CACHE_AMETA = 'a', CACHE_LISTING = 'l' };
+enum cache_kind { CACHE_INDEX = 'i', CACHE_AMETA = 'a', CACHE_LISTING = 'l', CACHE_SEEN = 's' };
 
 /* What a file is of. Two that differ in anything have different files. */
 struct cache_key {
     enum cache_kind kind;
     const char *scheme; /* of the store */
-    const char *name;   /* the last component of the object's key; of a listing all of the place */
-    const char *etag;   /* "": nothing of it is kept, unless it is a listing */
+    const char *name;   /* the last component of the object's key; all of the place, of a listing
+                           and of what was seen */
+    const char *etag;   /* "": nothing of it is kept, unless it is of these two */
     uint64_t size_bytes;
 };
 

@@ -187,26 +187,35 @@ static int open_direct(struct catalog_pack *pack, struct cache *cache,
     return -1;
 }
 
-static void open_pack(struct catalog_pack *pack, struct cache *cache, bool alone)
+static void not_kept(struct catalog_pack *pack)
+{
+    err_set(&pack->err, ERR_LOCAL, "its index is not in the cache");
+}
+
+static void open_pack(struct catalog_pack *pack, struct cache *cache,
+                      const struct catalog_options *options)
 {
     const struct pack_source source = { .read = read_pack,
                                         .from = pack,
                                         .size_bytes = pack->size_bytes };
-    if (!open_kept(pack, cache, pack->store->driver->scheme, &source) &&
-        open_direct(pack, cache, &source) < 0)
+    if (open_kept(pack, cache, pack->store->driver->scheme, &source))
+        ;
+    else if (options->seen != NULL)
+        not_kept(pack);
+    else if (open_direct(pack, cache, &source) < 0)
         return;
     if (pack->pack != NULL)
-        place(pack, alone);
+        place(pack, options->only != NULL);
 }
 
 static void open_offline(struct catalog_pack *pack, const struct cache *cache, const char *scheme,
-                         bool alone)
+                         const struct catalog_options *options)
 {
     const struct pack_source nowhere = { .size_bytes = pack->size_bytes };
     if (!open_kept(pack, cache, scheme, &nowhere))
-        err_set(&pack->err, ERR_LOCAL, "its index is not in the cache");
+        not_kept(pack);
     else if (pack->pack != NULL)
-        place(pack, alone);
+        place(pack, options->only != NULL);
 }
 
 struct openers {
@@ -219,7 +228,6 @@ struct openers {
 static void *opener_main(void *arg)
 {
     struct openers *openers = arg;
-    const bool alone = openers->options->only != NULL;
     size_t i;
     while ((i = atomic_fetch_add(&openers->next, 1)) < openers->catalog->count &&
            !stop_raised(openers->options->stop)) {
@@ -227,9 +235,9 @@ static void *opener_main(void *arg)
         if (pack->err.kind != ERR_NONE)
             continue;
         if (openers->scheme != NULL)
-            open_offline(pack, openers->catalog->cache, openers->scheme, alone);
+            open_offline(pack, openers->catalog->cache, openers->scheme, openers->options);
         else
-            open_pack(pack, openers->catalog->cache, alone);
+            open_pack(pack, openers->catalog->cache, openers->options);
     }
     return NULL;
 }
@@ -364,8 +372,14 @@ static int look_at_one(struct catalog *catalog, struct store *store,
                        const struct catalog_options *options, struct err *err)
 {
     SCOPED(object) struct object object = { 0 };
-    if (look_at(store, options, &object, err) < 0)
+    if (options->seen != NULL) {
+        buf_add_text(&object.key, options->only);
+        object.size_bytes = options->seen->size_bytes;
+        object.stored_ns = options->seen->stored_ns;
+        snprintf(object.etag, sizeof object.etag, "%s", options->seen->etag);
+    } else if (look_at(store, options, &object, err) < 0) {
         return -1;
+    }
     catalog_offer(catalog, store, &object, options->stop);
     if (catalog->count != 0 && ends_with(options->only, PACK_TAR_SUFFIX))
         catalog->packs[0]->has_sidecar = true;

@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "pack/cache.h"
 #include "pack/reader.h"
+#include "pack/seen.h"
 #include "store/store.h"
 
 #include <stddef.h>
@@ -41,6 +42,9 @@ struct catalog {
 };
 struct catalog_options {
     const char *only; /* the key of a single object; NULL: all of the store */
+    /* What `only` was when it was seen last: neither that nor its index, which must be in the cache
+     * (else ERR_LOCAL), is asked for. NULL: ask. */
+    const struct seen *seen;
     const struct stop *stop;
 };
 /* List the store and read the index of each pack, several at once; from the user's cache where it

@@ -23,6 +23,8 @@ struct pack_chunk {
 
     /* The frame under way. */
     enum frame_class class;
+    bool undecided;       /* nothing in it wanted a class */
+    uint64_t any_bytes;   /* since something did */
     uint32_t frame_bytes; /* of content in it; 0: none */
     uint32_t limit;       /* where it ends, also within a member */
     struct buf pending;   /* FRAME_PACKED: its content */
@@ -69,6 +71,7 @@ void pack_chunk_reset(struct pack_chunk *chunk)
     chunk->sealed = chunk->in_piece = false;
     chunk->raw_bytes = chunk->crc64 = 0;
     chunk->record_count = chunk->frame_bytes = 0;
+    chunk->any_bytes = 0;
 }
 
 void pack_chunk_free(struct pack_chunk *chunk)
@@ -115,21 +118,39 @@ static void end_frame(struct pack_chunk *chunk)
     chunk->frame_bytes = 0;
 }
 
+/* What is in the frame so far goes with anything, and what comes next does not compress. */
+static void turn_raw(struct pack_chunk *chunk)
+{
+    frame_raw_begin(&chunk->raw, &chunk->out);
+    frame_raw_add_sparse(&chunk->raw, buf_text(&chunk->pending), chunk->pending.len, &chunk->out);
+    buf_clear(&chunk->pending);
+    chunk->class = FRAME_RAW;
+}
+
 /* A member of so many bytes in the stream comes next: does it begin a frame, and how far does that
  * go? */
 static void begin_member(struct pack_chunk *chunk, enum frame_class class, uint64_t stream_bytes)
 {
     const uint32_t size = chunk->options.frame_bytes;
     const uint32_t have = chunk->frame_bytes;
+    const bool any = class == FRAME_ANY;
+    chunk->any_bytes = any ? chunk->any_bytes + stream_bytes : 0;
+    if (any)
+        class = have != 0 && chunk->any_bytes < TINY ? chunk->class : FRAME_PACKED;
     const bool large = stream_bytes > size;
     if (have != 0) {
+        if (class != chunk->class && class == FRAME_RAW && chunk->undecided && have < TINY)
+            turn_raw(chunk);
         const bool turns = class != chunk->class && (have >= TINY || stream_bytes >= TINY);
         const bool full = have + stream_bytes > size && have >= size / 2;
         if (turns || full || (large && have >= TINY))
             end_frame(chunk);
     }
-    if (chunk->frame_bytes == 0)
+    if (chunk->frame_bytes == 0) {
         chunk->class = class;
+        chunk->undecided = true;
+    }
+    chunk->undecided &= any;
     const bool fits = chunk->frame_bytes + stream_bytes <= size + size / 4;
     chunk->limit = fits ? size + size / 4 : size;
 }

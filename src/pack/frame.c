@@ -71,7 +71,7 @@ enum frame_class frame_probe_class(const struct frame_probe *probe, const char *
                                    size_t path_len, const void *bytes, size_t len)
 {
     if (len < SAMPLE)
-        return FRAME_PACKED; /* too little to tell, or to matter */
+        return FRAME_ANY; /* too little to tell, or to matter */
     if (extension_known(path, path_len))
         return FRAME_RAW;
     const unsigned char *middle = (const unsigned char *)bytes + (len - SAMPLE) / 2;

@@ -22,11 +22,11 @@
 #define FRAME_SKIPPABLE 0x184D2A50u /* magic of a skippable frame; the low 4 bits are free */
 #define FRAME_HEADER_BYTES 8u       /* of it: magic and length */
 
-/* How a run of members is written. */
-enum frame_class { FRAME_PACKED, FRAME_RAW };
+/* How a run of members is written. FRAME_ANY: as what is beside it. */
+enum frame_class { FRAME_PACKED, FRAME_RAW, FRAME_ANY };
 
 /* Choose by the name (known extensions of compressed data), then by the entropy of 1 KiB from the
- * middle of the content. */
+ * middle of the content. Less than that may go with anything. */
 struct frame_probe {
     uint32_t weight[1025]; /* c * log2(c), scaled */
 };

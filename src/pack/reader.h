@@ -1,8 +1,9 @@
 /* pack/reader.h: packs, read: find a member, list them, search their names, read one, read all.
  * Owner:   struct pack is not changed after it was opened, so threads may share it (and its source
  *          must allow that); a struct pack_cursor belongs to one thread.
- * Errors:  ERR_ABSENT: not one of ours. ERR_CORRUPT, ERR_DAMAGED: damaged; the text says what.
- * Those of the source come through. A pack is from outside: nothing in it is trusted. */
+ * Errors:  ERR_ABSENT: not one of ours. ERR_CORRUPT: damaged; the text says what. ERR_DAMAGED: the
+ *          same, read twice. Those of the source come through. A pack is from outside: nothing in
+ * it is trusted. */
 #pragma once
 
 #include "base/buf.h"

@@ -333,9 +333,7 @@ static int write_data(struct archive_in *in, int fd, uint64_t size_bytes, bool *
     *ret_fatal = got < 0;
     if (got < 0)
         return -1;
-    if (ftruncate(fd, (off_t)size_bytes) < 0)
-        return err_sys(err, ERR_LOCAL, "set the size");
-    return 0;
+    return file_set_size(fd, size_bytes, err);
 }
 
 /* 1: the same bytes, 0: others, or not to be read. */

@@ -194,6 +194,42 @@ def one_member_costs_little(it):
 
 
 @case
+def one_request_with_the_index_in_the_cache(it):
+    """And never the content of a pack that is another one by now."""
+    dice = random_of("s3 packs recall", 1)
+    make_tree(it / "src", {"a": dice.randbytes(10240), "b": dice.randbytes(10240), "c": b""})
+    (it / "src/d").symlink_to("a")
+    set_age(it / "src")
+    there = bucket(it)
+    it.lade("put", "--pack=0", "src", there)
+    with proxy(it) as air:
+        def cat(name, wanted, most, status=0):
+            before = len(air.requests())
+            done = subprocess.run([it.lade_path, "cat", f"{there}/src.tar.zst!/{name}"], env={**it.env, **air.env},
+                                  cwd=it.path, capture_output=True, check=False)
+            check(done.returncode == status and done.stdout == wanted, f"cat of {name}", done)
+            requests = air.requests()[before:]
+            check(len(requests) <= most, f"{len(requests)} requests for {name}", *requests)
+        cat("a", read(it / "src/a"), 3)
+        cat("b", read(it / "src/b"), 1)
+        cat("nowhere", b"", 3, 1)
+        write(it / "src/a", b"newer")
+        (it / "src/b").unlink()
+        it.lade("rm", f"{there}/src.tar.zst")
+        cat("a", b"", 6, 1)
+        it.lade("put", "--job", "again", "--pack=0", "src", there)
+        cat("a", b"newer", 4)
+        cat("b", b"", 3, 1)
+        cat("c", b"", 3)
+        cat("d", b"a", 3)
+        cat("a", b"newer", 1)
+    # What find has looked at is not looked at again.
+    with proxy(it) as air:
+        subprocess.run([it.lade_path, "find", "a", there], env={**it.env, **air.env}, cwd=it.path, capture_output=True, check=True)
+        cat("a", b"newer", 1)
+
+
+@case
 def credentials_that_end_in_the_middle(it):
     source(it, random_of("s3 packs credentials", 1), 30 * MIB)
     there = bucket(it)

@@ -2,6 +2,7 @@
 
 #include "base/ban.h"
 #include "base/crc64.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "store/file/file_internal.h"
@@ -273,9 +274,8 @@ static int fill_staged(int fd, const struct store_put *put, struct body *body, s
     if (file_write_body(fd, 0, true, body, err) < 0)
         return -1;
     /* Zeros at the end were left out, too. */
-    if (fstat(fd, st) < 0 ||
-        ((uint64_t)st->st_size != body->size_bytes && ftruncate(fd, (off_t)body->size_bytes) < 0))
-        return err_sys(err, ERR_LOCAL, "set the size");
+    if (file_set_size(fd, body->size_bytes, err) < 0)
+        return -1;
     struct digest_value value = { 0 };
     if (body->digest != NULL)
         digest_value(body->digest, &value);
@@ -307,10 +307,8 @@ static int file_begin(struct store *base, const struct store_put *put, uint64_t 
     SCOPED_FD int fd = -1;
     if (open_staged(hold.hand, put, &fd, err) < 0)
         return -1;
-    if (size_bytes != STORE_GROWS && ftruncate(fd, (off_t)size_bytes) < 0) {
-        err_sys(err, ERR_LOCAL, "set the size");
+    if (size_bytes != STORE_GROWS && file_set_size(fd, size_bytes, err) < 0)
         return drop_staged(hold.hand, put);
-    }
     snprintf(ret_token, STORE_TOKEN_MAX, "%s", put->tag);
     return 0;
 }

@@ -70,8 +70,8 @@ static void next_data(int fd, uint64_t size_bytes, uint64_t *at, uint64_t *ret_e
 int file_copy_data(int from_fd, int to_fd, uint64_t size_bytes, struct file_hand *hand,
                    const struct stop *stop, struct err *err)
 {
-    if (ftruncate(to_fd, (off_t)size_bytes) < 0)
-        return err_sys(err, ERR_LOCAL, "set the size");
+    if (file_set_size(to_fd, size_bytes, err) < 0)
+        return -1;
     uint64_t at = 0;
     uint64_t end = 0;
     while (at < size_bytes) {

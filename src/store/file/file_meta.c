@@ -233,10 +233,6 @@ static int write_owner(int fd, const struct attr *attr, bool *ret_refused, struc
     if (owner.have == 0)
         return 0;
     struct stat st;
-    if (fstat(fd, &st) < 0)
-        return err_sys(err, ERR_LOCAL, "stat");
-    if (st.st_uid == attr->uid && st.st_gid == attr->gid)
-        return 0;
     if (stage_set_attr(fd, &owner, err) < 0)
         return -1;
     if (fstat(fd, &st) < 0)

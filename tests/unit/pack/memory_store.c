@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -166,6 +167,8 @@ static const struct store_driver memory_driver = {
 
 void memory_store_init(struct memory_store *store, bool maps)
 {
+    /* What it holds is of this process alone: nothing is to be kept of it. */
+    setenv("XDG_CACHE_HOME", "/dev/null", 1);
     *store = (struct memory_store){ .base = { .driver = &memory_driver }, .maps = maps };
 }
 

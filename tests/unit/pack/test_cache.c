@@ -1,5 +1,6 @@
 #include "pack/cache.h"
 #include "pack/inventory.h"
+#include "pack/seen.h"
 
 #include "../scratch.h"
 #include "base/clock.h"
@@ -129,6 +130,33 @@ static void test_reading_beyond_its_end_is_refused(void **state)
     err_clear(&err);
     assert_int_equal(cache_read(&entry, UINT64_MAX, 1, &bytes, &err), -1);
     assert_int_equal(err.kind, ERR_CORRUPT);
+}
+
+static void test_what_was_seen_is_found_by_its_place(void **state)
+{
+    (void)state;
+    struct seen seen;
+    const struct cache_key odd = { .kind = CACHE_SEEN, .scheme = "s3", .name = "b", .etag = "" };
+    char longer[SEEN_ETAG_MAX + 16];
+    assert_false(seen_find(&cache, "s3", "a", &seen));
+    seen_keep(&cache, "s3", "a", 7, 9, "one");
+    seen_keep(&cache, "s3", "a", 1000, 2000, "\"two\"");
+    assert_false(seen_find(&cache, "s3", "b", &seen));
+    assert_false(seen_find(&cache, "file", "a", &seen));
+    assert_true(seen_find(&cache, "s3", "a", &seen));
+    assert_int_equal(seen.size_bytes, 1000);
+    assert_int_equal(seen.stored_ns, 2000);
+    assert_string_equal(seen.etag, "\"two\"");
+    /* What has no ETag cannot be asked for by it. */
+    seen_keep(&cache, "s3", "b", 1, 1, "");
+    assert_false(seen_find(&cache, "s3", "b", &seen));
+    memset(longer, 'e', sizeof longer);
+    cache_keep(&cache, &odd, longer, 16);
+    assert_false(seen_find(&cache, "s3", "b", &seen));
+    cache_keep(&cache, &odd, longer, sizeof longer);
+    assert_false(seen_find(&cache, "s3", "b", &seen));
+    cache_keep(&cache, &odd, longer, sizeof longer - 1);
+    assert_true(seen_find(&cache, "s3", "b", &seen));
 }
 
 static void test_an_abandoned_file_leaves_nothing(void **state)
@@ -325,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_key_is_another_file, start, end),
         cmocka_unit_test_setup_teardown(test_any_changed_byte_makes_it_unknown, start, end),
         cmocka_unit_test_setup_teardown(test_reading_beyond_its_end_is_refused, start, end),
+        cmocka_unit_test_setup_teardown(test_what_was_seen_is_found_by_its_place, start, end),
         cmocka_unit_test_setup_teardown(test_an_abandoned_file_leaves_nothing, start, end),
         cmocka_unit_test_setup_teardown(test_the_oldest_go_first, start, end),
         cmocka_unit_test_setup_teardown(test_a_listing_comes_back, start, end),
