@@ -326,9 +326,13 @@ int path_make_all(const char *path, struct err *err)
         end = strchrnul(end + 1, '/');
         buf_clear(&part);
         buf_add(&part, path, (size_t)(end - path));
+        if (mkdir(part.data, 0777) == 0 || errno == EEXIST)
+            continue;
+        const int sys = errno;
         struct stat st;
-        if (mkdir(part.data, 0777) < 0 && errno != EEXIST &&
-            (stat(part.data, &st) < 0 || !S_ISDIR(st.st_mode)))
+        const bool is_there = stat(part.data, &st) == 0 && S_ISDIR(st.st_mode);
+        errno = sys;
+        if (!is_there)
             return err_sys(err, ERR_LOCAL, "make directory '%s'", part.data);
     }
     return 0;

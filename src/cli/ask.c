@@ -173,6 +173,7 @@ static void take_flags(struct job_spec *spec, const struct settings *settings)
     spec->checksum = settings->checksum;
     spec->immutable = settings->immutable;
     spec->keep_packs = settings->keep_packs;
+    spec->xattrs = settings->xattrs;
     spec->overwrite = settings->overwrite;
     spec->files_from_nul = settings->null_separated;
     spec->digests = settings->digests;
@@ -246,8 +247,14 @@ static bool is_of_arrays(const char *path)
 static int take_pack(struct job_spec *spec, const struct settings *settings, struct err *err)
 {
     const char *mode = settings->pack;
-    if (mode == NULL || strcmp(mode, "off") == 0)
-        return 0;
+    if (mode == NULL || strcmp(mode, "off") == 0) {
+        if (!settings->xattrs)
+            return 0;
+        err_set(err, ERR_USAGE,
+                "--xattrs goes with --pack: an object of its own has no room for "
+                "extended attributes");
+        return err_hint(err, "add --pack, or leave out --xattrs");
+    }
     if (strcmp(mode, "auto") == 0) {
         spec->pack = JOB_PACK_AUTO;
         spec->pack_below_bytes = settings->pack_below_bytes;

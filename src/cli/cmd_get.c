@@ -26,7 +26,7 @@ const struct command cmd_get = {
     .operand_min = 1,
     .operand_max = COMMAND_OPERANDS_ANY,
     .tables = { rows_keep_name, rows_get, rows_setid, rows_archive, rows_filter, rows_dry_run, rows_compare, rows_job,
-                rows_detach, rows_batches, rows_batch_size, rows_keep_packs, rows_buckets, rows_transfer, rows_access, rows_network, rows_progress, rows_json, rows_common },
+                rows_detach, rows_batches, rows_batch_size, rows_keep_packs, rows_xattrs, rows_buckets, rows_transfer, rows_access, rows_network, rows_progress, rows_json, rows_common },
     .examples = {
         { "Fetch all that lies below a key", "lade get file:/store/run7 results" },
         { "Fetch one object under another name",

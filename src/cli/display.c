@@ -64,8 +64,8 @@ static void show_note(struct display *display, const struct note *note)
         put_event(display);
         return;
     }
-    /* Silence is for success: a failure is told in any case. */
-    if (note->status != RESULT_FAILED && display->settings->quiet)
+    /* Silence is for success: a failure, or a loss, is told in any case. */
+    if (note->status == RESULT_SKIPPED && display->settings->quiet)
         return;
     note_text(note, &display->line);
     term_log(&display->term, display->line.data);

@@ -58,6 +58,9 @@ static int check_settings(const struct settings *settings, struct err *err)
                        : settings->job != NULL      ? "job"
                        : settings->max_batches != 0 ? "max-batches"
                                                     : NULL;
+    if (name == NULL && settings->xattrs)
+        return err_set(err, ERR_USAGE,
+                       "--xattrs does not go with an archive: only those of packs are set");
     if (name == NULL)
         return 0;
     err_set(err, ERR_USAGE, "--%s does not go with an archive: to unpack one is no job", name);
@@ -113,7 +116,7 @@ static void show_notes(struct show *show)
             event_item(&show->line, clock_now_ns(), note->status, note->name, strlen(note->name),
                        &note->err);
             put_event(show);
-        } else if (note->status == RESULT_FAILED || !show->settings->quiet) {
+        } else if (note->status != RESULT_SKIPPED || !show->settings->quiet) {
             note_text(note, &show->line);
             term_log(&show->term, show->line.data);
         }

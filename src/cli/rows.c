@@ -655,6 +655,14 @@ const struct opt rows_pack[] = {
       .help = "--no-compress: packs are plain .tar, with an index beside",
       .doc = "With --no-compress, packs are plain tar files, NAME.tar, each with its index as an "
              "object beside it, NAME.tar.index." },
+    { .name = "xattrs",
+      .type = OPT_FLAG,
+      .offset = FIELD(xattrs),
+      .group = OPT_GROUP_ACTION,
+      .help = "keep extended attributes and ACLs in packs",
+      .doc = "Keep extended attributes and POSIX ACLs of files and directories in packs: user.*, "
+             "security.capability, and the ACLs. What becomes an object of its own cannot have "
+             "them: each such entry that has some is named in a warning. Goes with --pack only." },
     { 0 },
 };
 
@@ -726,6 +734,18 @@ const struct opt rows_keep_packs[] = {
       .help = "fetch packs as they are, not what is in them",
       .doc = "A pack is fetched as the file that it is. Without this option the entries in it are "
              "fetched, as if each were an object." },
+    { 0 },
+};
+
+const struct opt rows_xattrs[] = {
+    { .name = "xattrs",
+      .type = OPT_FLAG,
+      .offset = FIELD(xattrs),
+      .group = OPT_GROUP_ACTION,
+      .help = "set extended attributes and ACLs that packs keep",
+      .doc =
+          "Set the extended attributes and ACLs that 'lade put --xattrs' kept in packs. What the "
+          "file system or this user's rights refuse is named in a warning, and is no failure." },
     { 0 },
 };
 

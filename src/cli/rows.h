@@ -29,6 +29,7 @@ extern const struct opt rows_watch[];     /* --watch: status */
 extern const struct opt rows_output[];    /* -o: report */
 extern const struct opt rows_batches[];   /* --max-batches */
 extern const struct opt rows_keep_packs[];
+extern const struct opt rows_xattrs[];      /* --xattrs: get */
 extern const struct opt rows_repack[];      /* --keep-packs */
 extern const struct opt rows_pack[];        /* --pack and what goes with it */
 extern const struct opt rows_batch_size[];  /* --batch-bytes --batch-objects */

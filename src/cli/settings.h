@@ -118,6 +118,7 @@ struct settings {
     uint64_t pack_bytes;          /* --pack-size; 0 = by the size of all */
     uint64_t compress_level;      /* --level */
     bool keep_packs;              /* --keep-packs */
+    bool xattrs;                  /* --xattrs */
     enum setting_switch compress; /* --no-compress */
     const char *min_live;         /* --min-live */
     uint64_t bucket_objects;      /* --bucket-objects, 0 = no limit */

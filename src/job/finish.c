@@ -5,9 +5,29 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/run_internal.h"
+#include "job/xattrs.h"
+#include "pack/view.h"
 
 #include <fcntl.h>
 #include <unistd.h>
+
+/* Those of a directory that is in a pack: 1, 0: it is in none, -1. */
+static int find_xattrs(const struct run *run, const struct plan_entry *entry,
+                       const struct object_root *root, const char *key, struct object *object,
+                       struct err *err)
+{
+    SCOPED(buf) struct buf stored = { 0 };
+    const struct catalog_pack *pack = NULL;
+    if (!run->job->spec.xattrs || !view_is(root->store))
+        return 0;
+    store_bucket_key(entry->bucket, key, &stored);
+    if (view_find(root->store, stored.data, object, &pack, err) == 0)
+        return 1;
+    if (err->kind != ERR_ABSENT)
+        return -1;
+    err_clear(err);
+    return 0;
+}
 
 static int set_local(struct run *run, const struct plan_entry *entry, const struct attr *attr,
                      struct err *err)
@@ -15,7 +35,11 @@ static int set_local(struct run *run, const struct plan_entry *entry, const stru
     SCOPED(buf) struct buf rel = { 0 };
     const struct object_root *root = NULL;
     const char *key = NULL;
+    SCOPED(object) struct object object = { 0 };
     if (object_set_local(&run->objects, entry->name, entry->kind, &root, &key, &rel, err) < 0)
+        return -1;
+    const int found = find_xattrs(run, entry, root, key, &object, err);
+    if (found < 0)
         return -1;
     while (rel.len != 0 && rel.data[rel.len - 1] == '/')
         buf_cut(&rel, rel.len - 1);
@@ -23,7 +47,12 @@ static int set_local(struct run *run, const struct plan_entry *entry, const stru
                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, false);
     if (fd < 0)
         return err_sys(err, ERR_LOCAL, "open");
-    return stage_set_attr(fd, attr, err);
+    struct err why = { 0 };
+    if (xattrs_set(&run->job->spec, fd, attr, found == 1 ? &object.xattrs : NULL,
+                   entry->action == PLAN_NEW, &why, err) < 0)
+        return -1;
+    xattrs_tell(&run->notes, entry->name, &why);
+    return 0;
 }
 
 static int set_stored(struct run *run, const struct plan_entry *entry, const struct attr *attr,

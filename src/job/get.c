@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/run_internal.h"
+#include "job/xattrs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@ struct get_job {
     const struct plan_entry *entry;
     const char *key, *rel, *tag;
     struct result *result;
+    struct err why; /* of attributes that could not be set */
 };
 
 /* Is what came what was stored? */
@@ -70,7 +72,8 @@ static int get_file_once(struct get_job *job, struct object *object, struct err 
         return -1;
     if (file_set_size(fd, object->size_bytes, err) < 0)
         return -1;
-    return stage_set_attr(fd, &object->attr, err);
+    return xattrs_set(&job->worker->run->job->spec, fd, &object->attr,
+                      object->has_xattrs ? &object->xattrs : NULL, true, &job->why, err);
 }
 
 static int get_link_once(struct get_job *job, struct object *object, struct err *err)
@@ -104,8 +107,10 @@ static int get_with_retries(struct get_job *job, struct err *err)
         if (worker_wait_to_retry(job->worker, tries, err) < 0)
             break;
     }
-    if (result == 0)
+    if (result == 0) {
         done(job, &object);
+        xattrs_tell(&job->worker->run->notes, job->entry->name, &job->why);
+    }
     object_done(&object);
     return result;
 }

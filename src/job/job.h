@@ -46,6 +46,7 @@ struct job_spec {
     uint64_t batch_min_bytes, batch_max_bytes;
     uint32_t batch_objects;
     bool keep_packs;    /* get: packs are files like others */
+    bool xattrs;        /* extended attributes too: put (only with pack), get */
     enum job_pack pack; /* put; the rest of these is set only with it */
     uint32_t pack_level;
     uint64_t pack_below_bytes; /* JOB_PACK_AUTO: larger files are objects of their own */

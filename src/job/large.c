@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/run_internal.h"
+#include "job/xattrs.h"
 
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ static void large_free(struct run *run, struct large *large)
     mem_release(large->key);
     mem_release(large->stored_key);
     mem_release(large->parts);
+    buf_done(&large->xattrs);
     mem_release(large);
 }
 
@@ -170,6 +172,9 @@ static int open_get(struct large *large, struct err *err)
         return -1;
     large->size_bytes = object.size_bytes;
     large->attr = object.attr;
+    large->has_xattrs = object.has_xattrs;
+    buf_clear(&large->xattrs);
+    buf_add(&large->xattrs, buf_text(&object.xattrs), object.xattrs.len);
     snprintf(large->etag, sizeof large->etag, "%s", object.etag);
     large->part_bytes = store_part_bytes(&store->limits, large->size_bytes);
     large->by_md5 = (object.attr.have & ATTR_CRC64) == 0 && object.md5_part_bytes != 0;
@@ -474,9 +479,12 @@ static int digest_whole(struct worker *worker, const struct large *large, uint64
 }
 
 static int commit_put(struct worker *worker, struct large *large, char etag[STORE_ETAG_MAX],
-                      struct err *err)
+                      struct err *ret_why, struct err *err)
 {
     struct run *run = worker->run;
+    SCOPED(buf) struct buf xattrs = { 0 };
+    xattrs_read(&run->job->spec, large->file.fd, &xattrs, ret_why);
+    xattrs_left_out(&xattrs, ret_why);
     const struct store_driver *driver = run->store->driver;
     large->attr.crc64 = combined_crc(large);
     large->attr.have |= ATTR_CRC64;
@@ -531,7 +539,7 @@ static int check_etag(const struct large *large, struct err *err)
 }
 
 static int commit_get(struct worker *worker, struct large *large, char etag[STORE_ETAG_MAX],
-                      struct err *err)
+                      struct err *ret_why, struct err *err)
 {
     const uint64_t crc64 = combined_crc(large);
     if ((large->attr.have & ATTR_CRC64) != 0 && large->attr.crc64 != crc64)
@@ -542,7 +550,8 @@ static int commit_get(struct worker *worker, struct large *large, char etag[STOR
         digest_whole(worker, large, crc64, err) < 0)
         return -1;
     if (file_set_size(large->fd, large->size_bytes, err) < 0 ||
-        stage_set_attr(large->fd, &large->attr, err) < 0)
+        xattrs_set(&worker->run->job->spec, large->fd, &large->attr,
+                   large->has_xattrs ? &large->xattrs : NULL, true, ret_why, err) < 0)
         return -1;
     const struct result found = { .size_bytes = large->size_bytes,
                                   .mtime_ns = large->attr.mtime_ns,
@@ -561,9 +570,12 @@ static void settle(struct worker *worker, struct large *large)
     struct run *run = worker->run;
     struct err err = large->err;
     struct result result = { .size_bytes = large->size_bytes };
+    struct err why = { 0 };
     char etag[STORE_ETAG_MAX] = "";
-    if (err.kind == ERR_NONE && (run_is_get(run) ? commit_get(worker, large, etag, &err)
-                                                 : commit_put(worker, large, etag, &err)) == 0) {
+    if (err.kind == ERR_NONE &&
+        (run_is_get(run) ? commit_get(worker, large, etag, &why, &err)
+                         : commit_put(worker, large, etag, &why, &err)) == 0) {
+        xattrs_tell(&run->notes, large->name, &why);
         const bool is_new = large->entry.action == PLAN_NEW;
         result.status = is_new ? RESULT_DONE : RESULT_REPLACED;
         result.mtime_ns = run_is_get(run) ? large->attr.mtime_ns : large->file.mtime_ns;

@@ -65,7 +65,9 @@ void note_free(struct note *note)
 
 void note_text(const struct note *note, struct buf *out)
 {
-    buf_add_text(out, note->status == RESULT_FAILED ? "failed: " : "skipped: ");
+    buf_add_text(out, note->status == RESULT_FAILED  ? "failed: "
+                      : note->status == NOTE_WARNING ? "warning: "
+                                                     : "skipped: ");
     path_show(out, note->name);
     buf_printf(out, ": %s", note->err.text);
     if (note->err.hint[0] != '\0')
@@ -88,6 +90,7 @@ void notes_show(struct notes *notes, struct snapshot *snapshot)
 {
     SCOPED_LOCK(&notes->lock);
     snapshot->conflict.count = notes->conflicts;
+    snapshot->warned_count = notes->count[NOTE_WARNING];
     snapshot->failures_count = notes->failures.failures_count;
     memcpy(snapshot->failures, notes->failures.failures, sizeof snapshot->failures);
 }

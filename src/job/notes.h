@@ -1,6 +1,6 @@
-/* job/notes.h: what happened to single items and is worth a line: failed, skipped. Bounded: beyond
- * NOTES_MAX of a kind they are only counted.
- * Threads: any; the display takes them. */
+/* job/notes.h: what happened to single items and is worth a line: failed, skipped, done with a
+ * loss. Bounded: beyond NOTES_MAX of a kind they are only counted. Threads: any; the display takes
+ * them. */
 #pragma once
 
 #include "base/err.h"
@@ -11,10 +11,11 @@
 #include <stdint.h>
 
 #define NOTES_MAX 200u
+#define NOTE_WARNING RESULT_DONE /* it is there, but not with all that it had */
 
 struct note {
     struct note *next;
-    enum result_status status; /* RESULT_FAILED or RESULT_SKIPPED */
+    enum result_status status; /* RESULT_FAILED, RESULT_SKIPPED or NOTE_WARNING */
     char *name;
     struct err err;
 };
@@ -33,10 +34,11 @@ void notes_add(struct notes *notes, enum result_status status, const char *name,
 /* The oldest one, or NULL; the caller's: note_free(). */
 struct note *notes_take(struct notes *notes);
 void note_free(struct note *note);
-/* "failed: NAME: why (hint)" */
+/* "failed: NAME: why (hint)"; "skipped: …", "warning: …" */
 void note_text(const struct note *note, struct buf *out);
 uint64_t notes_count(struct notes *notes, enum result_status status);
 /* Was something read that is not what was stored? */
 bool notes_have_corrupt(struct notes *notes);
-/* Copy the newest failure texts, and how many were conflicts, into the snapshot. */
+/* Copy the newest failure texts, how many were conflicts, and how many warnings there were, into
+ * the snapshot. */
 void notes_show(struct notes *notes, struct snapshot *snapshot);

@@ -35,6 +35,7 @@ static void chunk_free(struct chunk *chunk)
     buf_done(&chunk->content);
     buf_done(&chunk->extents);
     buf_done(&chunk->target);
+    buf_done(&chunk->xattrs);
     buf_done(&chunk->results);
     buf_done(&chunk->name);
     mem_release(chunk);

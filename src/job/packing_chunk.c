@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/packing_internal.h"
+#include "job/xattrs.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -64,6 +65,12 @@ static void set_file(struct pack_member *member, const struct source_file *file)
     member->mtime_ns = file->mtime_ns;
     member->size_bytes = file->size_bytes;
     member->racy = source_racy(file);
+}
+
+static void set_xattrs(struct pack_member *member, const struct buf *xattrs)
+{
+    member->xattrs = xattrs->data;
+    member->xattrs_len = (uint32_t)xattrs->len;
 }
 
 /* Appended to out. */
@@ -210,6 +217,8 @@ static int read_file_once(struct worker *worker, struct chunk *chunk, struct pac
     int result = 0;
     *member = member_of(entry);
     set_file(member, &file);
+    xattrs_read(&worker->run->job->spec, file.fd, &chunk->xattrs, &chunk->why);
+    set_xattrs(member, &chunk->xattrs);
     if (file.size_bytes > 2 * CHUNK_CONTENT_BYTES)
         result = err_set(err, ERR_CHANGED, "grew to %llu bytes since the plan was made",
                          (unsigned long long)file.size_bytes);
@@ -290,6 +299,7 @@ static void add_entry(struct worker *worker, struct chunk *chunk, const struct w
     struct pack_member member = member_of(entry);
     struct err err = { 0 };
     buf_clear(&chunk->content);
+    err_clear(&chunk->why);
     struct source_file file = { 0 };
     if (entry->kind == ENTRY_FILE &&
         read_file(worker, chunk, work->packing, entry, &member, &file, &err) < 0) {
@@ -304,11 +314,17 @@ static void add_entry(struct worker *worker, struct chunk *chunk, const struct w
         member.target = buf_text(&worker->text);
         member.target_len = (uint32_t)worker->text.len;
     }
+    if (entry->kind == ENTRY_DIR) {
+        xattrs_read_dir(&worker->run->job->spec, &worker->run->sources, entry->name, &chunk->xattrs,
+                        &chunk->why);
+        set_xattrs(&member, &chunk->xattrs);
+    }
     if (is_same(entry, &member)) {
         keep(worker, work, entry, &member);
         return;
     }
     pack_chunk_add(chunk->bytes, &member, buf_text(&chunk->content), chunk->content.len);
+    xattrs_tell(&worker->run->notes, entry->name, &chunk->why);
     chunk->member_count++;
     add_result(chunk, entry, &member, status_of(entry));
     if (member.kind == PACK_FILE && file.nlink > 1) {
@@ -355,6 +371,8 @@ static int add_piece(struct worker *worker, struct chunk *chunk, const struct wo
     if (source_open(&file, &worker->dirs, entry->name, err) < 0)
         return -1;
     set_file(&member, &file);
+    xattrs_read(&worker->run->job->spec, file.fd, &chunk->xattrs, &chunk->why);
+    set_xattrs(&member, &chunk->xattrs);
     chunk->identity = (struct identity){ .ordinal = entry->ordinal,
                                          .ino = file.ino,
                                          .size_bytes = file.size_bytes,
@@ -382,6 +400,8 @@ static int add_piece(struct worker *worker, struct chunk *chunk, const struct wo
             chunk->member_count++;
         }
         add_result(chunk, entry, &member, status_of(entry));
+        if (work->piece_offset == 0)
+            xattrs_tell(&worker->run->notes, entry->name, &chunk->why);
     }
     source_close(&file);
     return result;

@@ -19,6 +19,8 @@ struct chunk {
     struct buf content; /* a file that is being read: its data, */
     struct buf extents; /* and of a sparse one where that is (struct pack_extent) */
     struct buf target;  /* of a hard link */
+    struct buf xattrs;  /* of a file or directory */
+    struct err why;     /* of attributes that could not be read */
     struct buf results; /* of its members, encoded */
     uint32_t result_count;
     uint32_t member_count;

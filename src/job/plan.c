@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "job/buckets.h"
 #include "job/objects.h"
+#include "job/xattrs.h"
 #include "pack/view.h"
 
 #include <sys/stat.h>
@@ -788,6 +789,19 @@ static bool leaves_no_object(const struct planner *planner, const struct stream_
            !packer_wants(&planner->packer, from->name, from->kind, 0);
 }
 
+/* With it go its attributes. */
+static void tell_lost(const struct planner *planner, const char *name)
+{
+    const struct plan_options *options = planner->options;
+    SCOPED(buf) struct buf xattrs = { 0 };
+    struct err why = { 0 };
+    if (planner->generation == NULL || options->notes == NULL)
+        return;
+    xattrs_read_dir(options->spec, options->sources, name, &xattrs, &why);
+    xattrs_left_out(&xattrs, &why);
+    xattrs_tell(options->notes, name, &why);
+}
+
 static int plan_all(struct planner *planner, struct err *err)
 {
     struct stream_item from;
@@ -800,8 +814,10 @@ static int plan_all(struct planner *planner, struct err *err)
             print_excluded(planner, &from);
             continue;
         }
-        if (leaves_no_object(planner, &from))
+        if (leaves_no_object(planner, &from)) {
+            tell_lost(planner, from.name);
             continue;
+        }
         struct plan_entry entry;
         bool packable = false;
         if (plan_entry(planner, &from, &entry, &packable, err) < 0)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "job/run_internal.h"
+#include "job/xattrs.h"
 
 struct put_job {
     struct worker *worker;
@@ -13,6 +14,7 @@ struct put_job {
     struct attr attr;
     struct result *result;
     void *slab;
+    struct err why; /* of attributes that are not stored */
 };
 
 static void done(struct put_job *job, const struct store_result *stored)
@@ -37,6 +39,9 @@ static int put_file_once(struct put_job *job, struct err *err)
     digest_reset(&job->worker->digest);
     struct body body = body_of_fd(file.fd, 0, file.size_bytes, job->slab, CHUNK_BYTES,
                                   &job->worker->digest, &job->worker->run->flow);
+    SCOPED(buf) struct buf xattrs = { 0 };
+    xattrs_read(&job->worker->run->job->spec, file.fd, &xattrs, &job->why);
+    xattrs_left_out(&xattrs, &job->why);
     struct store_result stored;
     int result = 0;
     if (file.size_bytes > job->store->limits.max_put_bytes)
@@ -256,12 +261,21 @@ int put_compare(struct worker *worker, const struct plan_entry *entry, const cha
     return same;
 }
 
+static int put_dir(struct put_job *job, struct err *err)
+{
+    const struct run *run = job->worker->run;
+    SCOPED(buf) struct buf xattrs = { 0 };
+    xattrs_read_dir(&run->job->spec, &run->sources, job->entry->name, &xattrs, &job->why);
+    xattrs_left_out(&xattrs, &job->why);
+    return put_memory(job, "", 0, err);
+}
+
 static int put_one(struct put_job *job, struct err *err)
 {
     if (job->entry->kind == ENTRY_LINK)
         return put_link(job, err);
     if (job->entry->kind == ENTRY_DIR)
-        return put_memory(job, "", 0, err);
+        return put_dir(job, err);
     if (job->entry->action == PLAN_COMPARE) {
         const int same = compare(job, err);
         if (same != 0)
@@ -296,8 +310,10 @@ void put_entry(struct worker *worker, const struct plan_entry *entry, const char
                                                entry->kind != ENTRY_DIR };
     struct err err = { 0 };
     if (pool_take(run->pool, &job.slab, 1, run->stop, &err) == 0) {
-        if (put_one(&job, &err) == 0)
+        if (put_one(&job, &err) == 0) {
             *ret_staged = run->store->limits.is_staged && result->status != RESULT_UNCHANGED;
+            xattrs_tell(&run->notes, entry->name, &job.why);
+        }
         pool_give(run->pool, &job.slab, 1);
     }
     if (err.kind != ERR_NONE) {

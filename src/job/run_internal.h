@@ -44,7 +44,9 @@ struct large {
     char etag[STORE_ETAG_MAX]; /* get: all ranges must be of this */
     bool by_md5;               /* get: the etag proves the parts; each part's is its MD5 */
     bool brought;              /* put: see put_brought() */
+    bool has_xattrs;
     struct attr attr;
+    struct buf xattrs;        /* get: of what is in a pack, if has_xattrs */
     struct store_part *parts; /* by number - 1; number 0: not there yet */
     uint32_t part_count, next_part, parts_left;
     uint32_t in_flight;

@@ -37,6 +37,7 @@ struct snapshot {
     uint64_t retries;
     uint64_t packs;          /* stored by this run; what is in them counts as objects */
     uint64_t fallback_count; /* files and directories read below the fallback root */
+    uint64_t warned_count;   /* entries of this run without all their extended attributes */
     uint32_t active_count;   /* transfers under way */
     uint64_t batches_done, batches_total;
     int64_t elapsed_ns;

@@ -99,6 +99,8 @@ void job_spec_write(const struct job_spec *spec, struct buf *out)
         buf_add_text(out, "listing=1\n");
     if (spec->keep_packs)
         buf_add_text(out, "keep-packs=1\n");
+    if (spec->xattrs)
+        buf_add_text(out, "xattrs=1\n");
     if (spec->pack != JOB_PACK_OFF)
         buf_printf(out,
                    "pack=%d\npack-level=%u\npack-below=%" PRIu64 "\npack-size=%" PRIu64
@@ -146,6 +148,7 @@ static int take_number(struct job_spec *spec, const char *key, const char *value
         { "listing", &spec->from_listing },
         { "no-compress", &spec->no_compress },
         { "keep-packs", &spec->keep_packs },
+        { "xattrs", &spec->xattrs },
         { "make-bucket", &spec->make_bucket },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
@@ -389,6 +392,7 @@ const char *job_spec_difference(const struct job_spec *a, const struct job_spec 
         { "--batch-objects", a->batch_objects == b->batch_objects },
         { "--pack", a->pack == b->pack && a->pack_level == b->pack_level },
         { "--keep-packs", a->keep_packs == b->keep_packs },
+        { "--xattrs", a->xattrs == b->xattrs },
         { "--pack-below", a->pack_below_bytes == b->pack_below_bytes },
         { "--pack-size", a->pack_bytes == b->pack_bytes },
         { "--level", a->compress_level == b->compress_level },

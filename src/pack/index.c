@@ -27,6 +27,7 @@ struct index_writer {
     /* The block under way. */
     struct buf keys;
     struct buf columns[COLUMN_COUNT];
+    struct xattr_sets xattrs;
     uint32_t count;
     uint64_t base;              /* where it begins in the tar stream */
     int64_t seconds;            /* of the member before */
@@ -58,6 +59,7 @@ void index_writer_free(struct index_writer *writer)
     }
     for (int i = 0; i < COLUMN_COUNT; i++)
         buf_done(&writer->columns[i]);
+    xattr_sets_done(&writer->xattrs);
     buf_done(&writer->frames);
     buf_done(&writer->blocks);
     buf_done(&writer->table);
@@ -141,7 +143,10 @@ static void close_block(struct index_writer *writer)
         return;
     SCOPED(buf) struct buf numbers = { 0 };
     add_frames(writer);
+    xattr_sets_end(&writer->xattrs, &writer->columns[COLUMN_XATTRS], &writer->columns[COLUMN_RUNS]);
     for (unsigned i = 1; i < COLUMN_COUNT; i++) {
+        if (i >= COLUMN_XATTRS && writer->columns[i].len == 0)
+            continue;
         buf_add_varint(&numbers, i);
         buf_add_varint(&numbers, writer->columns[i].len);
         buf_add(&numbers, buf_text(&writer->columns[i]), writer->columns[i].len);
@@ -223,6 +228,8 @@ static void add_columns(struct index_writer *writer, const struct pack_member *m
         buf_add(&column[COLUMN_TARGET], member->target, member->target_len);
         buf_add_char(&column[COLUMN_TARGET], '\0');
     }
+    if (pack_member_can_have_xattrs(member->kind))
+        xattr_sets_add(&writer->xattrs, member->xattrs, member->xattrs_len);
 }
 
 int index_writer_add(struct index_writer *writer, const struct pack_member *member,
@@ -234,6 +241,7 @@ int index_writer_add(struct index_writer *writer, const struct pack_member *memb
         return err_set(err, ERR_CORRUPT, "a member of a pack is out of order");
     if (writer->count == INDEX_MEMBERS_MAX ||
         writer->columns[COLUMN_TARGET].len >= INDEX_TARGETS_BYTES ||
+        writer->xattrs.sets.len >= INDEX_XATTRS_BYTES ||
         writer->keys.len + writer->key.len + 1 > INDEX_KEYS_BYTES)
         close_block(writer);
     if (writer->count == 0) {

@@ -9,6 +9,7 @@
 #include "base/zblock.h"
 #include "pack/join.h"
 #include "pack/member.h"
+#include "pack/xattr_sets.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 #define INDEX_KEYS_MAX (INDEX_KEYS_BYTES + PACK_KEY_MAX) /* unless one key alone is */
 #define INDEX_MEMBERS_MAX 8192u                          /* of a block */
 #define INDEX_TARGETS_BYTES ((size_t)64 * 1024)          /* targets of a block; one may go beyond */
+#define INDEX_XATTRS_BYTES ((size_t)256 * 1024)          /* sets of attributes, so too */
 #define INDEX_NUMBERS_MAX ((size_t)32 * 1024 * 1024)
 #define INDEX_BLOCKS_MAX (UINT32_C(1) << 20)
 #define INDEX_TABLE_MAX ((size_t)64 * 1024 * 1024)
@@ -85,6 +87,7 @@ void index_table_done(struct index_table *table);
 struct index_row {
     uint32_t key, key_len; /* in keys */
     uint32_t target, target_len;
+    struct xattr_span xattrs; /* in numbers */
     uint8_t kind, was;
     bool racy, sparse;
     uint32_t mode, uid, gid;
@@ -100,7 +103,8 @@ struct index_rows {
     struct zblock zblock;
     struct buf keys, numbers;
     struct index_row *rows;
-    struct buf frames; /* of struct index_frame: those that its members lie in */
+    struct buf frames;        /* of struct index_frame: those that its members lie in */
+    struct xattr_runs xattrs; /* while numbers are taken apart */
     uint32_t block, count, room, frame_count;
     bool has_keys, has_numbers;
 };

@@ -24,6 +24,8 @@ enum index_column {
     COLUMN_FRAMES = 13, /* how many; packed sizes */
     COLUMN_RAW = 14,    /* their raw sizes */
     COLUMN_SUMS = 15,   /* their CRCs */
+    COLUMN_XATTRS = 16, /* sets of attributes; no column where no member has any, */
+    COLUMN_RUNS = 17,   /* nor this: which of them members have; pack/xattr_sets.h */
     COLUMN_COUNT
 };
 #define ROW_KIND 0x07u

@@ -448,6 +448,13 @@ struct running {
     uint32_t mode, uid, gid;
 };
 
+static bool read_xattrs(struct index_rows *rows, struct columns *columns, struct index_row *row)
+{
+    row->xattrs = (struct xattr_span){ 0 };
+    return !pack_member_can_have_xattrs((enum pack_kind)row->kind) ||
+           xattr_runs_next(&rows->xattrs, &columns->view[COLUMN_RUNS], &row->xattrs);
+}
+
 static bool read_row(struct index_rows *rows, struct columns *columns, struct index_row *row,
                      struct running *running)
 {
@@ -456,7 +463,7 @@ static bool read_row(struct index_rows *rows, struct columns *columns, struct in
         !read_delta(&columns->view[COLUMN_MODE], 07777, &running->mode) ||
         !read_delta(&columns->view[COLUMN_UID], UINT32_MAX, &running->uid) ||
         !read_delta(&columns->view[COLUMN_GID], UINT32_MAX, &running->gid) ||
-        !read_place(columns, row, &running->at))
+        !read_place(columns, row, &running->at) || !read_xattrs(rows, columns, row))
         return false;
     row->mode = running->mode;
     row->uid = running->uid;
@@ -527,6 +534,8 @@ int index_read_numbers(struct index_rows *rows, const struct index_table *table,
     struct running running = { .at = base };
     if (base > table->footer.tar_bytes)
         return bad(err, "place of a block");
+    if (!xattr_runs_begin(&rows->xattrs, &columns.view[COLUMN_XATTRS], rows->numbers.data))
+        return bad(err, "extended attributes of a block");
     for (uint32_t i = 0; i < rows->count; i++) {
         if (!read_row(rows, &columns, &rows->rows[i], &running))
             return bad(err, "numbers of a member");
@@ -535,7 +544,7 @@ int index_read_numbers(struct index_rows *rows, const struct index_table *table,
         return bad(err, "size of a block's members");
     if (read_frames(rows, table, &columns, base, running.at, err) < 0)
         return -1;
-    if (!columns_used_up(&columns))
+    if (!columns_used_up(&columns) || !xattr_runs_ended(&rows->xattrs))
         return bad(err, "length of a column");
     rows->has_numbers = true;
     return 0;
@@ -563,6 +572,7 @@ void index_rows_done(struct index_rows *rows)
     buf_done(&rows->keys);
     buf_done(&rows->numbers);
     buf_done(&rows->frames);
+    xattr_runs_done(&rows->xattrs);
     mem_free(rows->rows);
     rows->room = 0;
     rows->has_keys = rows->has_numbers = false;

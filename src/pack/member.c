@@ -12,6 +12,11 @@ void pack_member_key(const struct pack_member *member, struct buf *out)
         buf_add(out, LINK_SUFFIX, sizeof LINK_SUFFIX - 1);
 }
 
+bool pack_member_can_have_xattrs(enum pack_kind kind)
+{
+    return kind == PACK_FILE || kind == PACK_DIR || kind == PACK_HARDLINK;
+}
+
 uint64_t pack_member_data_bytes(const struct pack_member *member)
 {
     if (member->kind != PACK_FILE)

@@ -1,8 +1,8 @@
 /* pack/member.h: an entry in a pack, as it is written and as it is read.
- * Owner:  a plain value; path, target and extents point into memory of whoever filled it in: the
- *         writer's caller, or a cursor (valid until its next call).
- * Order:  the members of a pack come in ascending order of their keys, compared as bytes: the order
- *         of the planner. No two have the same key. */
+ * Owner:  a plain value; path, target, xattrs and extents point into memory of whoever filled it
+ * in: the writer's caller, or a cursor (valid until its next call). Order:  the members of a pack
+ * come in ascending order of their keys, compared as bytes: the order of the planner. No two have
+ * the same key. */
 #pragma once
 
 #include "base/attr.h"
@@ -45,6 +45,8 @@ struct pack_member {
     uint64_t crc64;      /* CRC64NVME of these bytes; 0 unless a file or hard link */
     const char *target;  /* of a link as it is; of a hard link the path of the member */
     uint32_t target_len;
+    const void *xattrs; /* a set of base/xattr.h; of what is gone, and of links, none */
+    uint32_t xattrs_len;
 
     /* For a writer: the data of a sparse file, ascending, not adjacent, none empty, within
      * size_bytes. Only if `sparse`. */
@@ -62,5 +64,7 @@ struct pack_member {
 
 /* Append its key: path; path and '/' of a directory; path and LINK_SUFFIX of a symbolic link. */
 void pack_member_key(const struct pack_member *member, struct buf *out);
+/* What has attributes of its own: a file, under whichever name, and a directory. */
+bool pack_member_can_have_xattrs(enum pack_kind kind);
 /* The data bytes of a file: size_bytes, or the sum of its extents. */
 uint64_t pack_member_data_bytes(const struct pack_member *member);

@@ -404,6 +404,10 @@ void cursor_member(struct pack_cursor *cursor, uint32_t ordinal, struct pack_mem
         ret_member->target = rows->numbers.data + row->target;
         ret_member->target_len = row->target_len;
     }
+    if (row->xattrs.len != 0) {
+        ret_member->xattrs = rows->numbers.data + row->xattrs.at;
+        ret_member->xattrs_len = row->xattrs.len;
+    }
     const uint32_t frame = index_frame_at(rows, row->offset_bytes);
     if (frame < rows->frame_count) {
         const struct index_frame *at = &index_frames(rows)[frame];

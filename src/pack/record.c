@@ -1,6 +1,7 @@
 #include "pack/record.h"
 
 #include "base/ban.h"
+#include "base/xattr.h"
 #include "pack/tar.h"
 
 #include <assert.h>
@@ -12,6 +13,7 @@
 #define NOTE_SPARSE 0x10u     /* the stored size follows */
 #define NOTE_SAME_OWNER 0x20u /* mode, uid and gid are those of the member before */
 #define NOTE_PIECED 0x40u     /* its pieces came before: no CRC, no header */
+#define NOTE_XATTRS 0x80u     /* it has extended attributes */
 #define NOTE_FIRST 0x08u      /* of a piece */
 #define NOTE_LAST 0x10u
 
@@ -20,11 +22,13 @@ void record_state_reset(struct record_state *state)
     buf_clear(&state->path);
     state->mtime_ns = 0;
     state->mode = state->uid = state->gid = 0;
+    buf_clear(&state->xattrs);
 }
 
 void record_state_done(struct record_state *state)
 {
     buf_done(&state->path);
+    buf_done(&state->xattrs);
 }
 
 static void add_path(struct buf *out, struct buf *last, const char *path, size_t len)
@@ -38,6 +42,19 @@ static void add_path(struct buf *out, struct buf *last, const char *path, size_t
     buf_add(out, path + shared, len - shared);
     buf_cut(last, shared);
     buf_add(last, path + shared, len - shared);
+}
+
+/* The set, or, where it is that of the last member that had one, nothing. */
+static void add_xattrs(struct buf *out, struct buf *last, const void *set, size_t len)
+{
+    if (last->len == len && memcmp(last->data, set, len) == 0) {
+        buf_add_varint(out, 0);
+        return;
+    }
+    buf_add_varint(out, len);
+    buf_add(out, set, len);
+    buf_clear(last);
+    buf_add(last, set, len);
 }
 
 static bool has_target(enum pack_kind kind)
@@ -55,9 +72,10 @@ void record_add(struct buf *out, struct record_state *state, const struct pack_m
 {
     const bool same =
         member->mode == state->mode && member->uid == state->uid && member->gid == state->gid;
-    buf_add_char(out, (char)((unsigned)member->kind | (member->racy ? NOTE_RACY : 0) |
-                             (member->sparse ? NOTE_SPARSE : 0) | (same ? NOTE_SAME_OWNER : 0) |
-                             (pieced ? NOTE_PIECED : 0)));
+    buf_add_char(out,
+                 (char)((unsigned)member->kind | (member->racy ? NOTE_RACY : 0) |
+                        (member->sparse ? NOTE_SPARSE : 0) | (same ? NOTE_SAME_OWNER : 0) |
+                        (pieced ? NOTE_PIECED : 0) | (member->xattrs_len != 0 ? NOTE_XATTRS : 0)));
     add_path(out, &state->path, member->path, member->path_len);
     buf_add_signed(out, (int64_t)((uint64_t)member->mtime_ns - (uint64_t)state->mtime_ns));
     state->mtime_ns = member->mtime_ns;
@@ -83,6 +101,8 @@ void record_add(struct buf *out, struct record_state *state, const struct pack_m
         buf_add_varint(out, member->target_len);
         buf_add(out, member->target, member->target_len);
     }
+    if (member->xattrs_len != 0)
+        add_xattrs(out, &state->xattrs, member->xattrs, member->xattrs_len);
 }
 
 void record_add_piece(struct buf *out, const struct record_piece *piece)
@@ -187,13 +207,32 @@ static int read_was(struct view *view, struct pack_member *member, struct err *e
     return 0;
 }
 
-/* Pieces and maps belong to files. */
+static int read_xattrs(struct view *view, struct buf *last, struct pack_member *member,
+                       struct err *err)
+{
+    const uint64_t len = view_varint(view);
+    const void *set = len <= view_left(view) ? view_bytes(view, (size_t)len) : NULL;
+    if (view->bad || set == NULL || (len != 0 && !xattr_set_ok(set, (size_t)len)) ||
+        (len == 0 && last->len == 0))
+        return bad(err, "extended attributes");
+    if (len != 0) {
+        buf_clear(last);
+        buf_add(last, set, (size_t)len);
+    }
+    member->xattrs = last->data;
+    member->xattrs_len = (uint32_t)last->len;
+    return 0;
+}
+
+/* Pieces and maps belong to files; links, and what is gone, have no attributes. */
 static bool head_ok(unsigned head)
 {
     const unsigned kind = head & NOTE_KIND;
     const bool file = kind == PACK_FILE;
-    return kind >= PACK_FILE && kind < PACK_KIND_COUNT && head < 0x80 &&
-           (file || (head & (NOTE_SPARSE | NOTE_PIECED)) == 0);
+    const bool bare = kind == PACK_LINK || kind == PACK_GONE;
+    return kind >= PACK_FILE && kind < PACK_KIND_COUNT &&
+           (file || (head & (NOTE_SPARSE | NOTE_PIECED)) == 0) &&
+           (!bare || (head & NOTE_XATTRS) == 0);
 }
 
 int record_next(struct view *view, struct record_state *state, struct record *ret_record,
@@ -226,7 +265,9 @@ int record_next(struct view *view, struct record_state *state, struct record *re
         return -1;
     if (has_content(member->kind) && read_content(view, ret_record->pieced, member, err) < 0)
         return -1;
-    return has_target(member->kind) ? read_target(view, member, err) : 0;
+    if (has_target(member->kind) && read_target(view, member, err) < 0)
+        return -1;
+    return (head & NOTE_XATTRS) != 0 ? read_xattrs(view, &state->xattrs, member, err) : 0;
 }
 
 /* ---- frames ---- */

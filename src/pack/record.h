@@ -36,6 +36,7 @@ struct record_state {
     struct buf path;
     int64_t mtime_ns;
     uint32_t mode, uid, gid;
+    struct buf xattrs; /* of the last one that has any */
 };
 void record_state_reset(struct record_state *state);
 void record_state_done(struct record_state *state);
@@ -44,7 +45,7 @@ void record_state_done(struct record_state *state);
 void record_add(struct buf *out, struct record_state *state, const struct pack_member *member,
                 uint32_t header_bytes, uint64_t stored_bytes, bool pieced);
 void record_add_piece(struct buf *out, const struct record_piece *piece);
-/* The next; view is not at its end. Path and target are valid until the next call. */
+/* The next; view is not at its end. Path, target and attributes are valid until the next call. */
 CHECKED int record_next(struct view *view, struct record_state *state, struct record *ret_record,
                         struct err *err);
 

@@ -2,6 +2,8 @@
 
 #include "base/ban.h"
 #include "base/scope.h"
+#include "base/xattr.h"
+#include "pack/posix_acl.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -107,9 +109,9 @@ static size_t digits(uint64_t value)
 }
 
 /* "LEN KEY=VALUE\n", where LEN counts all of it. */
-static void add_record(struct buf *out, const char *key, const char *value)
+static void add_bytes(struct buf *out, const char *key, const void *value, size_t value_len)
 {
-    const size_t rest = strlen(key) + strlen(value) + 3;
+    const size_t rest = strlen(key) + value_len + 3;
     size_t len = rest;
     while (len != rest + digits(len))
         len = rest + digits(len);
@@ -117,8 +119,13 @@ static void add_record(struct buf *out, const char *key, const char *value)
     buf_add_char(out, ' ');
     buf_add_text(out, key);
     buf_add_char(out, '=');
-    buf_add_text(out, value);
+    buf_add(out, value, value_len);
     buf_add_char(out, '\n');
+}
+
+static void add_record(struct buf *out, const char *key, const char *value)
+{
+    add_bytes(out, key, value, strlen(value));
 }
 
 static void add_number(struct buf *out, const char *key, uint64_t value)
@@ -170,6 +177,42 @@ static void add_records(const struct pack_member *member, uint64_t stored_bytes,
         add_record(out, "GNU.sparse.minor", "0");
         add_number(out, "GNU.sparse.realsize", member->size_bytes);
     }
+}
+
+/* A name as GNU tar writes it in the key of a record, which ends at the first '='. */
+static void add_xattr(struct buf *out, const struct xattr *xattr)
+{
+    SCOPED(buf) struct buf key = { 0 };
+    buf_add_text(&key, "SCHILY.xattr.");
+    for (size_t i = 0; i < xattr->name_len; i++) {
+        const char c = xattr->name[i];
+        if (c == '=' || c == '%')
+            buf_add_text(&key, c == '=' ? "%3D" : "%25");
+        else
+            buf_add_char(&key, c);
+    }
+    add_bytes(out, key.data, xattr->value, xattr->value_len);
+}
+
+/* An ACL that makes no sense to us stays an attribute. */
+static bool add_acl(struct buf *out, const struct xattr *xattr, const char *acl, const char *key)
+{
+    SCOPED(buf) struct buf text = { 0 };
+    if (xattr->name_len != strlen(acl) || memcmp(xattr->name, acl, xattr->name_len) != 0 ||
+        !posix_acl_text(xattr->value, xattr->value_len, &text))
+        return false;
+    add_bytes(out, key, text.data, text.len);
+    return true;
+}
+
+static void add_xattrs(const struct pack_member *member, struct buf *out)
+{
+    struct view view = view_of(member->xattrs, member->xattrs_len);
+    struct xattr xattr;
+    while (xattr_next(&view, &xattr))
+        if (!add_acl(out, &xattr, XATTR_ACL_ACCESS, "SCHILY.acl.access") &&
+            !add_acl(out, &xattr, XATTR_ACL_DEFAULT, "SCHILY.acl.default"))
+            add_xattr(out, &xattr);
 }
 
 /* ---- names ---- */
@@ -243,6 +286,24 @@ static void add_long(struct buf *out, enum tar_type type, const char *text, size
     add_text(out, "././@LongLink", type, bytes.data, bytes.len);
 }
 
+static void add_pax(const struct pack_member *member, uint64_t stored_bytes, struct buf *out)
+{
+    char room[256];
+    struct buf records = { .data = room, .cap = sizeof room }; /* they are at most 200 bytes */
+    add_records(member, stored_bytes, &records);
+    assert(records.data == room);
+    /* Another name of a file has its attributes by that. */
+    if (member->xattrs_len == 0 || member->kind == PACK_HARDLINK) {
+        if (records.len != 0)
+            add_text(out, "././@PaxHeader", TYPE_PAX, records.data, records.len);
+        return;
+    }
+    SCOPED(buf) struct buf more = { 0 };
+    buf_add(&more, records.data, records.len);
+    add_xattrs(member, &more);
+    add_text(out, "././@PaxHeader", TYPE_PAX, more.data, more.len);
+}
+
 void tar_header(const struct pack_member *member, struct buf *out)
 {
     assert(member->path_len != 0 && member->path_len <= PACK_PATH_MAX);
@@ -256,12 +317,7 @@ void tar_header(const struct pack_member *member, struct buf *out)
         add_long(out, TYPE_LONG_NAME, member->path, member->path_len, dir);
     if (member->target_len > LINK_LEN)
         add_long(out, TYPE_LONG_LINK, member->target, member->target_len, false);
-    char room[256];
-    struct buf records = { .data = room, .cap = sizeof room }; /* they are at most 200 bytes */
-    add_records(member, stored_bytes, &records);
-    assert(records.data == room);
-    if (records.len != 0)
-        add_text(out, "././@PaxHeader", TYPE_PAX, records.data, records.len);
+    add_pax(member, stored_bytes, out);
     add_main(member, stored_bytes, cut, name_fits, out);
 }
 

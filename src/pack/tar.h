@@ -1,7 +1,7 @@
 /* pack/tar.h: the bytes of a tar stream beside the content: ustar headers, with pax records before
  * them where ustar cannot say it (names, ns and negative times, large sizes and owners, sparse
- * files). GNU tar and bsdtar give every name back byte for byte. docs/formats.md says which field
- * is written how. Threads: any; no state. */
+ * files, extended attributes and ACLs). GNU tar and bsdtar give every name back byte for byte.
+ * docs/formats.md says which field is written how. Threads: any; no state. */
 #pragma once
 
 #include "base/buf.h"

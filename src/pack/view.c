@@ -311,6 +311,13 @@ static void fill_object(const struct catalog_pack *pack, const struct pack_membe
     object->md5_part_bytes = 0;
 }
 
+static void fill_xattrs(const struct pack_member *member, struct object *object)
+{
+    object->has_xattrs = true;
+    buf_clear(&object->xattrs);
+    buf_add(&object->xattrs, member->xattrs, member->xattrs_len);
+}
+
 static void set_key(struct object *object, const char *key)
 {
     buf_clear(&object->key);
@@ -329,6 +336,7 @@ int view_find(struct store *base, const char *key, struct object *ret_object,
         return got < 0 ? -1 : err_set(err, ERR_ABSENT, "'%s' is in no pack", key);
     set_key(ret_object, key);
     fill_object(pack, &member, ret_object);
+    fill_xattrs(&member, ret_object);
     *ret_pack = pack;
     cursor_give(view, pack, cursor);
     return 0;
@@ -346,10 +354,12 @@ static int view_head(struct store *base, const char *key, struct object *ret_obj
         return -1;
     if (got == 0 && view->alone)
         return err_set(err, ERR_ABSENT, "'%s' is not in the pack", key);
+    ret_object->has_xattrs = false;
     if (got == 0)
         return view->inner->driver->head(view->inner, key, ret_object, err);
     set_key(ret_object, key);
     fill_object(pack, &member, ret_object);
+    fill_xattrs(&member, ret_object);
     cursor_give(view, pack, cursor);
     return 0;
 }
@@ -434,12 +444,15 @@ static int view_get(struct store *base, const char *key, uint64_t offset_bytes,
         return -1;
     if (got == 0 && view->alone)
         return err_set(err, ERR_ABSENT, "'%s' is not in the pack", key);
+    if (ret_object != NULL)
+        ret_object->has_xattrs = false;
     if (got == 0)
         return view->inner->driver->get(view->inner, key, offset_bytes, length_bytes, if_match,
                                         sink, ret_object, err);
     if (ret_object != NULL) {
         set_key(ret_object, key);
         fill_object(pack, &member, ret_object);
+        fill_xattrs(&member, ret_object);
     }
     const int result = send_member(cursor, &member, offset_bytes, length_bytes, sink, err);
     cursor_give(view, pack, cursor);

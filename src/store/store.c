@@ -38,6 +38,7 @@ const struct store_driver *store_driver_by_scheme(const char *scheme)
 void object_done(struct object *object)
 {
     buf_done(&object->key);
+    buf_done(&object->xattrs);
     *object = (struct object){ 0 };
 }
 

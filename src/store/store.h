@@ -86,6 +86,9 @@ struct object {
      * 0: it says nothing of the content */
     uint64_t md5_part_bytes;
     uint32_t bucket; /* of several that are numbered: which; 0 or 1 = the first */
+    /* head() and get(), of what is in a pack: its extended attributes (base/xattr.h). */
+    struct buf xattrs;
+    bool has_xattrs; /* they are known; also that there are none */
 };
 void object_done(struct object *object);
 

@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "job/notes.h"
 
 #include <math.h>
 
@@ -53,6 +54,8 @@ static void add_outcome(struct json *json, const struct snapshot *snap)
     json_u64(json, "retries", snap->retries);
     if (snap->fallback_count != 0)
         json_u64(json, "fallback", snap->fallback_count);
+    if (snap->warned_count != 0)
+        json_u64(json, "warned", snap->warned_count);
     add_seconds(json, "elapsed_s", snap->elapsed_ns);
     json_double(json, "bytes_per_s", snap->rate_bytes_per_s);
     json_double(json, "objects_per_s", snap->rate_objects_per_s);
@@ -114,7 +117,7 @@ void event_item(struct buf *out, int64_t time_ns, enum result_status status, con
                 size_t len, const struct err *err)
 {
     struct json json = begin(out, "item", time_ns);
-    json_text(&json, "status", status_name(status));
+    json_text(&json, "status", status == NOTE_WARNING ? "warning" : status_name(status));
     json_bytes(&json, "name", name, len);
     if (err != NULL && err->kind != ERR_NONE)
         add_error(&json, err);

@@ -16,7 +16,8 @@
 void event_plan(struct buf *out, int64_t time_ns, const struct snapshot *snap);
 /* "progress": all numbers of the snapshot. */
 void event_progress(struct buf *out, int64_t time_ns, const struct snapshot *snap);
-/* "item": one that failed or was skipped, and why (err may be NULL). */
+/* "item": one that failed, was skipped, or is there with a loss (NOTE_WARNING), and why (err may be
+ * NULL). */
 void event_item(struct buf *out, int64_t time_ns, enum result_status status, const char *name,
                 size_t len, const struct err *err);
 /* "batch": one is done, and what became of its entries. */

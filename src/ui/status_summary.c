@@ -106,6 +106,15 @@ static void add_fallback(const struct snapshot *snap, struct buf *out)
                    snap->fallback_count == 1 ? "file or directory" : "files and directories");
 }
 
+static void add_warned(const struct snapshot *snap, struct buf *out)
+{
+    char count[UNITS_TEXT_MAX];
+    if (snap->warned_count != 0)
+        buf_printf(out, "%-9s  %s %s extended attributes\n", "warned",
+                   units_count(snap->warned_count, count),
+                   snap->warned_count == 1 ? "entry without all its" : "entries without all their");
+}
+
 void status_summary(const struct snapshot *snap, const struct status_style *style, struct buf *out)
 {
     struct row rows[ROWS];
@@ -123,4 +132,5 @@ void status_summary(const struct snapshot *snap, const struct status_style *styl
     add_rows(rows, count, style->color, out);
     add_moved(snap, out);
     add_fallback(snap, out);
+    add_warned(snap, out);
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "base/stage.h"
+#include "base/xattr.h"
 #include "job/buckets.h"
 #include "job/claim.h"
 #include "job/job.h"
@@ -556,6 +557,57 @@ static void test_pack(void **state)
     pack_join_free(join);
 }
 
+static void test_pack_xattrs(void **state)
+{
+    (void)state;
+    const struct pack_options options = { .level = 0 };
+    const struct pack_info info = { .name = "p.tar" };
+    const struct xattr xattr = { .name = "user.a", .name_len = 6, .value = "1", .value_len = 1 };
+    SCOPED(buf) struct buf set = { 0 };
+    xattr_add(&set, &xattr);
+    const struct pack_member none = { .path = "a", .path_len = 1, .kind = PACK_FILE };
+    const struct pack_member dir = { .path = "b",
+                                     .path_len = 1,
+                                     .kind = PACK_DIR,
+                                     .xattrs = set.data,
+                                     .xattrs_len = (uint32_t)set.len };
+    const struct pack_member file = { .path = "b/c",
+                                      .path_len = 3,
+                                      .kind = PACK_FILE,
+                                      .xattrs = set.data,
+                                      .xattrs_len = (uint32_t)set.len };
+    struct pack_chunk *chunk = pack_chunk_new(&options);
+    struct pack_join *join = pack_join_new(&info, false);
+    struct err err = { 0 };
+    SCOPED(buf) struct buf tail = { 0 };
+    SCOPED(buf) struct buf index = { 0 };
+    pack_chunk_add(chunk, &none, NULL, 0);
+    pack_chunk_add(chunk, &dir, NULL, 0);
+    pack_chunk_add(chunk, &file, NULL, 0);
+    pack_chunk_seal(chunk);
+    const struct buf *notes = pack_chunk_notes(chunk);
+    expect_hex("pack notes with attributes", notes->data, notes->len);
+    assert_int_equal(pack_join_add(join, chunk, &err), 0);
+    assert_int_equal(pack_join_tail(join, &tail, &err), 0);
+    assert_int_equal(pack_join_sidecar(join, "e1", &index, &err), 0);
+    struct index_footer footer;
+    struct index_table table;
+    SCOPED(index_rows) struct index_rows rows = { 0 };
+    const size_t at = index.len - INDEX_FOOTER_BYTES;
+    assert_int_equal(index_read_footer(index.data + at, &footer, &err), 0);
+    assert_int_equal(index_read_table(&table, &footer, index.data + footer.table_offset, &err), 0);
+    assert_int_equal(
+        index_read_keys(&rows, &table, 0, index.data + table.blocks[0].keys_offset, &err), 0);
+    assert_int_equal(
+        index_read_numbers(&rows, &table, index.data + table.blocks[0].numbers_offset, &err), 0);
+    /* The last two columns are what is new. */
+    const size_t columns = 2 + 1 + set.len + 2 + 4;
+    expect_hex("pack attributes", rows.numbers.data + rows.numbers.len - columns, columns);
+    index_table_done(&table);
+    pack_chunk_free(chunk);
+    pack_join_free(join);
+}
+
 static void test_cache(void **state)
 {
     (void)state;
@@ -621,6 +673,7 @@ int main(int argc, char **argv)
         CASE(test_cache),
         CASE(test_places),
         CASE(test_pack),
+        CASE(test_pack_xattrs),
         CASE(test_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

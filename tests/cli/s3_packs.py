@@ -194,6 +194,37 @@ def one_member_costs_little(it):
 
 
 @case
+def attributes_cost_no_request(it):
+    """They are in the index. What is no member of a pack is told: a directory above them is no object here."""
+    dice = random_of("s3 packs attributes", 1)
+    make_tree(it / "src", {f"d{number % 3}/e/f{number}": dice.randbytes(3000) for number in range(60)} | {"d0/e/large": dice.randbytes(9 * MIB)})
+    given = ["d0/e/large", "d0/e/f0", "d1/e/f1", "d1", "d1/e"]
+    for name in given:
+        os.setxattr(it / "src" / name, "user.name", name.encode())
+    set_age(it / "src")
+    there = bucket(it)
+    it.lade("put", "--job", "level", "--pack=1", "--xattrs", "src", f"{there}/level").has_not("warning")
+    it.lade("put", "--job", "auto", "--pack", "--xattrs", "src", f"{there}/auto").has("warning: d0/e/large: its").has_not("warning: d1")
+    done = it.lade("put", "--job", "deep", "--pack=2", "--xattrs", "src", f"{there}/deep")
+    done.has("warning: d1/: its extended attributes are not stored", "warned     1 entry").has_not("warning: d1/e")
+    counts = []
+    for options in ((), ("--xattrs",)):
+        shutil.rmtree(it / "out", ignore_errors=True)
+        shutil.rmtree(it / "job-get", ignore_errors=True)
+        with proxy(it) as air:
+            env = {**air.env, "XDG_CACHE_HOME": str(it / f"cache{len(counts)}")}
+            it.lade("get", "--transfers", "1", "--job", "job-get", *options,
+                    f"{there}/level", "out", env=env).has_not("warning")
+            counts.append(len([entry for entry in air.requests() if entry["method"] in ("GET", "HEAD")]))
+        for name in given:
+            found = {one: os.getxattr(it / "out" / name, one) for one in os.listxattr(it / "out" / name)}
+            equal(found, {"user.name": name.encode()} if options else {}, f"attributes of {name}")
+    same_trees(contents(it / "out"), contents(it / "src"))
+    print(f"# requests {counts}")
+    check(counts[1] <= counts[0] + 1, "attributes cost requests", counts)
+
+
+@case
 def one_request_with_the_index_in_the_cache(it):
     """And never the content of a pack that is another one by now."""
     dice = random_of("s3 packs recall", 1)

@@ -5,6 +5,7 @@
 #include "base/ban.h"
 #include "base/crc64.h"
 #include "base/scope.h"
+#include "base/xattr.h"
 #include "fuzz.h"
 #include "pack/index.h"
 #include "pack/reader.h"
@@ -64,6 +65,7 @@ static void check_member(const struct pack_member *member)
     require(strlen(member->path) == member->path_len && member->path_len != 0);
     require(member->path[0] != '/' && strcmp(member->path, "..") != 0);
     require(strstr(member->path, "/../") == NULL && member->mode <= 07777);
+    require(xattr_set_ok(member->xattrs, member->xattrs_len));
     require(member->target_len == 0 || strlen(member->target) == member->target_len);
 }
 

@@ -4,6 +4,7 @@
 #include "base/crc64.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "base/xattr.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,8 +180,37 @@ static void member_done(struct made_member *made)
     buf_done(&made->target);
     buf_done(&made->extents);
     buf_done(&made->key);
+    buf_done(&made->xattrs);
     buf_done(&made->data);
     buf_done(&made->content);
+}
+
+/* Runs of the same few, one now and then that nobody else has, none. */
+static void random_xattrs(struct made *made, uint64_t random)
+{
+    static const char *const values[] = { "", "1", "several words", "a\nb=c%" };
+    size_t run = 0;
+    size_t which = 0;
+    char many[3000];
+    memset(many, 'x', sizeof many);
+    for (size_t i = 0; i < made->count; i++, run = run == 0 ? 0 : run - 1) {
+        struct made_member *member = &made->members[i];
+        if (run == 0) {
+            run = random_below(&random, 30);
+            which = random_below(&random, 7);
+        }
+        if (which > 4 || !pack_member_can_have_xattrs(member->member.kind))
+            continue;
+        struct xattr xattr = { .name = "user.of=it", .name_len = 10, .value = values[which % 4] };
+        xattr.value_len = strlen(xattr.value);
+        if (which == 4) {
+            xattr.value = many;
+            xattr.value_len = random_below(&random, sizeof many);
+        }
+        xattr_add(&member->xattrs, &xattr);
+        member->member.xattrs = member->xattrs.data;
+        member->member.xattrs_len = (uint32_t)member->xattrs.len;
+    }
 }
 
 void made_random(struct made *made, uint64_t seed, size_t count, uint32_t frame_bytes)
@@ -197,6 +227,7 @@ void made_random(struct made *made, uint64_t seed, size_t count, uint32_t frame_
         else
             made->members[made->count++] = made->members[i];
     }
+    random_xattrs(made, random);
 }
 
 void made_add_file(struct made *made, const char *path, const void *bytes, size_t len)
@@ -375,6 +406,9 @@ static void expect_member(const struct made_member *made, const struct pack_memb
     assert_int_equal(got->target_len, want->target_len);
     if (want->target_len != 0)
         assert_memory_equal(got->target, want->target, want->target_len);
+    assert_int_equal(got->xattrs_len, want->xattrs_len);
+    if (want->xattrs_len != 0)
+        assert_memory_equal(got->xattrs, want->xattrs, want->xattrs_len);
 }
 
 /* Takes content into a buf, holes as zeros. */

@@ -14,7 +14,7 @@
 
 struct made_member {
     struct pack_member member;
-    struct buf path, target, extents, key;
+    struct buf path, target, extents, key, xattrs;
     struct buf data;    /* what is stored: of a sparse file its extents */
     struct buf content; /* holes included */
 };

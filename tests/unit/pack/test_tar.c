@@ -2,6 +2,8 @@
 
 #include "base/ban.h"
 #include "base/scope.h"
+#include "base/xattr.h"
+#include "pack/posix_acl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,6 +160,102 @@ static void test_bad_maps_are_named(void **state)
     }
 }
 
+static void add_xattr(struct buf *set, const char *name, const void *value, size_t len)
+{
+    const struct xattr xattr = {
+        .name = name, .name_len = strlen(name), .value = value, .value_len = len
+    };
+    xattr_add(set, &xattr);
+}
+
+static void set_xattrs(struct pack_member *member, const struct buf *set)
+{
+    member->xattrs = set->data;
+    member->xattrs_len = (uint32_t)set->len;
+}
+
+static const unsigned char acl[] = {
+    2,    0, 0, 0,                         /* the version */
+    1,    0, 6, 0, 0xff, 0xff, 0xff, 0xff, /* owner */
+    2,    0, 5, 0, 0xd2, 0x04, 0,    0,    /* user 1234 */
+    4,    0, 4, 0, 0xff, 0xff, 0xff, 0xff, /* group */
+    8,    0, 0, 0, 0,    0,    0,    0x80, /* group 2^31 */
+    0x10, 0, 7, 0, 0xff, 0xff, 0xff, 0xff, /* mask */
+    0x20, 0, 1, 0, 0xff, 0xff, 0xff, 0xff  /* others */
+};
+#define ACL_TEXT                                                                                   \
+    "user::rw-\nuser:1234:r-x\ngroup::r--\ngroup:2147483648:---\nmask::rwx\nother::--x\n"
+
+static void test_attributes_are_before_it(void **state)
+{
+    (void)state;
+    SCOPED(buf) struct buf out = { 0 };
+    SCOPED(buf) struct buf set = { 0 };
+    struct pack_member member = file_of("a");
+    add_xattr(&set, XATTR_ACL_ACCESS, acl, sizeof acl);
+    add_xattr(&set, "user.a=b%", "1\0\n=", 4);
+    add_xattr(&set, "user.none", "", 0);
+    assert_true(xattr_set_ok(set.data, set.len));
+    set_xattrs(&member, &set);
+    tar_header(&member, &out);
+    assert_int_equal(out.len, 3 * TAR_BLOCK);
+    assert_int_equal(out.data[156], 'x');
+    static const char want[] = "99 SCHILY.acl.access=" ACL_TEXT "\n"
+                               "35 SCHILY.xattr.user.a%3Db%25=1\0\n=\n"
+                               "27 SCHILY.xattr.user.none=\n";
+    assert_memory_equal(out.data + TAR_BLOCK, want, sizeof want);
+    /* Of another name of a file they are with that. */
+    buf_clear(&out);
+    member.kind = PACK_HARDLINK;
+    member.target = "0";
+    member.target_len = 1;
+    tar_header(&member, &out);
+    assert_int_equal(out.len, TAR_BLOCK);
+}
+
+static void test_large_attributes_take_blocks(void **state)
+{
+    (void)state;
+    SCOPED(buf) struct buf out = { 0 };
+    SCOPED(buf) struct buf set = { 0 };
+    static char large[XATTR_VALUE_BYTES_MAX];
+    struct pack_member member = file_of("a");
+    add_xattr(&set, "user.large", large, sizeof large);
+    set_xattrs(&member, &set);
+    tar_header(&member, &out);
+    assert_int_equal(out.len, (1 + 129 + 1) * TAR_BLOCK);
+    assert_string_equal(out.data + 124, "00000200037");
+}
+
+static void test_what_is_no_acl_stays_an_attribute(void **state)
+{
+    (void)state;
+    SCOPED(buf) struct buf text = { 0 };
+    unsigned char bad[sizeof acl];
+    assert_true(posix_acl_text(acl, sizeof acl, &text));
+    assert_string_equal(text.data, ACL_TEXT);
+    const struct {
+        size_t at;
+        unsigned char value;
+    } changes[] = { { 0, 3 }, { 4, 3 }, { 5, 1 }, { 6, 8 } };
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        memcpy(bad, acl, sizeof acl);
+        bad[changes[i].at] = changes[i].value;
+        assert_false(posix_acl_text(bad, sizeof bad, &text));
+    }
+    assert_false(posix_acl_text(acl, sizeof acl - 1, &text));
+    assert_false(posix_acl_text(acl, 4, &text));
+    assert_false(posix_acl_text(acl, 0, &text));
+    assert_string_equal(text.data, ACL_TEXT);
+    SCOPED(buf) struct buf out = { 0 };
+    SCOPED(buf) struct buf set = { 0 };
+    struct pack_member member = file_of("a");
+    add_xattr(&set, XATTR_ACL_ACCESS, "x", 1);
+    set_xattrs(&member, &set);
+    tar_header(&member, &out);
+    assert_string_equal(out.data + TAR_BLOCK, "42 SCHILY.xattr.system.posix_acl_access=x\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +264,9 @@ int main(void)
         cmocka_unit_test(test_long_names_are_cut_or_put_before_it),
         cmocka_unit_test(test_maps_come_back),
         cmocka_unit_test(test_bad_maps_are_named),
+        cmocka_unit_test(test_attributes_are_before_it),
+        cmocka_unit_test(test_large_attributes_take_blocks),
+        cmocka_unit_test(test_what_is_no_acl_stays_an_attribute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/clock.h"
 #include "base/scope.h"
+#include "job/notes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,6 +81,10 @@ static void test_item_tells_why_and_keeps_the_bytes_of_a_name(void **state)
     event_item(&out, time_ns, RESULT_SKIPPED, "fifo", 4, NULL);
     assert_string_equal(buf_text(&out),
                         "{\"event\":\"item\"," TIME ",\"status\":\"skipped\",\"name\":\"fifo\"}\n");
+    buf_clear(&out);
+    event_item(&out, time_ns, NOTE_WARNING, "a", 1, NULL);
+    assert_string_equal(buf_text(&out),
+                        "{\"event\":\"item\"," TIME ",\"status\":\"warning\",\"name\":\"a\"}\n");
 }
 
 static void test_batch_tells_what_became_of_its_entries(void **state)

@@ -167,6 +167,23 @@ static void expect_summary(const struct snapshot *snap, const char *want)
     assert_string_equal(buf_text(&out), want);
 }
 
+static void test_summary_counts_warnings(void **state)
+{
+    (void)state;
+    struct snapshot snap = { .work = SNAPSHOT_GET,
+                             .phase = SNAPSHOT_ENDED,
+                             .done = { 1, 5 },
+                             .new_count = 1,
+                             .warned_count = 1 };
+    expect_summary(&snap, "fetched    1 object   5 B  (all new)\n"
+                          "moved      0 B in 0.0s, 0 B/s\n"
+                          "warned     1 entry without all its extended attributes\n");
+    snap.warned_count = 2000;
+    expect_summary(&snap, "fetched    1 object   5 B  (all new)\n"
+                          "moved      0 B in 0.0s, 0 B/s\n"
+                          "warned     2,000 entries without all their extended attributes\n");
+}
+
 static void test_summary_is_aligned(void **state)
 {
     (void)state;
@@ -208,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_percent_is_100_only_when_all_is_settled),
         cmocka_unit_test(test_colors_only_when_asked),
         cmocka_unit_test(test_line_says_all_in_words),
+        cmocka_unit_test(test_summary_counts_warnings),
         cmocka_unit_test(test_summary_is_aligned),
         cmocka_unit_test(test_summary_of_get_leaves_out_what_there_is_none_of),
     };
