@@ -222,7 +222,11 @@ static void note_places(const struct job_spec *spec)
     const size_t count = put ? 1 : spec->source_count;
     for (size_t i = 0; i < count; i++) {
         struct place place;
-        place_of(&place, put ? spec->dest : spec->sources[i], &spec->access);
+        const char *location = put ? spec->dest : spec->sources[i];
+        if (spec->bucket_objects != 0)
+            place_of_numbered(&place, location, &spec->access);
+        else
+            place_of(&place, location, &spec->access);
         places_note(&place, false);
         place_done(&place);
     }

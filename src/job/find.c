@@ -8,6 +8,7 @@
 #include "job/objects.h"
 #include "pack/seen.h"
 #include "store/location.h"
+#include "store/spread/spread_template.h"
 
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct finding {
     struct catalog catalog;
     struct search *search;
     struct find_counts *counts;
+    struct spread_template *template; /* NULL: the place is none */
     bool partial;
 };
 
@@ -38,6 +40,9 @@ static void finding_done(struct finding *finding)
     mem_release(finding->only);
     mem_release(finding->base);
     mem_release(finding->listed_as);
+    if (finding->template != NULL)
+        spread_template_done(finding->template);
+    mem_release(finding->template);
     cache_prune(&finding->cache, CACHE_BYTES_MAX, clock_now_ns());
     cache_close(&finding->cache);
 }
@@ -138,6 +143,7 @@ static void take_object(struct finding *finding, struct inventory_writer *writer
         .time_ns = has_mtime ? object->attr.mtime_ns : object->stored_ns,
         .stored_ns = object->stored_ns,
         .etag = opened ? object->etag : "",
+        .bucket = object->bucket,
     };
     inventory_add(writer, &row);
     search_object(finding->search, &row);
@@ -198,16 +204,67 @@ static int list_online(struct finding *finding, struct err *err)
     return result;
 }
 
+/* What the listing of a place is called; of one around it: the first so many bytes of its location.
+ */
+static char *listing_name(const struct place *place, size_t len)
+{
+    SCOPED(buf) struct buf location = { 0 };
+    SCOPED(buf) struct buf text = { 0 };
+    struct place around = *place;
+    buf_add(&location, place->location, len);
+    around.location = location.data;
+    place_listed_as(&around, &text);
+    return buf_take(&text);
+}
+
+/* Take this listing if it is the newest so far. */
+static void offer_listing(const struct finding *finding, size_t len, struct inventory *newest)
+{
+    const char *location = finding->place->location;
+    struct inventory other;
+    char *name = listing_name(finding->place, len);
+    const bool known = inventory_open(&other, &finding->cache, finding->scheme, name);
+    mem_release(name);
+    const bool outer = location[len] != '\0';
+    if (known && (newest->listed_ns >= other.listed_ns || (outer && other.alone))) {
+        inventory_close(&other);
+    } else if (known) {
+        inventory_close(newest);
+        *newest = other;
+        if (outer)
+            inventory_narrow(newest, location + len + 1);
+    }
+}
+
+/* The last listing of the place, or of one in which it lies. */
+static bool open_listing(const struct finding *finding, struct inventory *ret_inventory)
+{
+    const char *location = finding->place->location;
+    struct inventory newest = { .listed_ns = INT64_MIN };
+    size_t len = strlen(location);
+    offer_listing(finding, len, &newest);
+    /* In a template a component less is no place around it. */
+    while (finding->template == NULL && len != 0) {
+        if (location[--len] != '/')
+            continue;
+        if (len == 0 || location[len - 1] == '/' || location[len - 1] == ':')
+            break;
+        offer_listing(finding, len, &newest);
+    }
+    if (newest.listed_ns == INT64_MIN)
+        return false;
+    *ret_inventory = newest;
+    return true;
+}
+
 /* What it held when it was listed last. */
 static int list_offline(struct finding *finding, struct err *err)
 {
     struct inventory inventory;
-    if (!inventory_open(&inventory, &finding->cache, finding->scheme, finding->listed_as)) {
+    if (!open_listing(finding, &inventory)) {
         err_set(err, ERR_ABSENT, "it was never searched from here, so nothing is known of it");
         return err_hint(err, "search it once without --offline");
     }
-    if (inventory.alone)
-        finding->only = path_base(finding->place->location);
     struct inventory_row row;
     struct object object = { 0 };
     int got;
@@ -221,6 +278,8 @@ static int list_offline(struct finding *finding, struct err *err)
         if (catalog_may_be_pack(row.key))
             catalog_offer(&finding->catalog, NULL, &object, finding->options->stop);
     }
+    if (inventory.alone)
+        finding->only = path_base(finding->place->location);
     object_done(&object);
     inventory_close(&inventory);
     return got;
@@ -304,6 +363,20 @@ static int read_lists(struct finding *finding, struct err *err)
 
 /* ---- all of it ---- */
 
+/* Where an object is, as get and cat take it. */
+static void locate(const struct finding *finding, const struct search_hit *hit, struct buf *out)
+{
+    SCOPED(buf) struct buf path = { 0 };
+    buf_clear(out);
+    if (finding->template != NULL &&
+        spread_path_of(finding->template, hit->key, hit->bucket, &path)) {
+        buf_printf(out, "%s:%s", finding->scheme, path.data);
+        return;
+    }
+    buf_add_text(out, finding->base);
+    buf_add_text(out, hit->key);
+}
+
 /* Its pack need not be looked at by the `cat` that comes next. */
 static void keep_seen(struct finding *finding, const struct search_hit *hit, const char *location)
 {
@@ -326,9 +399,7 @@ static int give(struct finding *finding, struct err *err)
     size_t seen = 0;
     const struct search_hit *hit;
     for (size_t i = 0; (hit = search_at(finding->search, i)) != NULL; i++) {
-        buf_clear(&location);
-        buf_add_text(&location, finding->base);
-        buf_add_text(&location, hit->key);
+        locate(finding, hit, &location);
         if (hit->member != NULL) {
             if (strcmp(last, hit->key) != 0 && seen++ < SEEN_MAX)
                 keep_seen(finding, hit, location.data);
@@ -401,18 +472,27 @@ static int search_place(struct finding *finding, struct err *err)
     return give(finding, err);
 }
 
+/* What is wrong with it, opening the store says. */
+static struct spread_template *template_of(const char *path)
+{
+    struct err ignored = { 0 };
+    struct spread_template template;
+    if (!spread_is_template(path) || spread_template_parse(&template, path, &ignored) < 0)
+        return NULL;
+    return mem_copy(&template, sizeof template);
+}
+
 int find_in(const struct place *place, const struct find_options *options,
             struct find_counts *counts, struct err *err)
 {
     SCOPED(location) struct location location = { 0 };
-    SCOPED(buf) struct buf listed_as = { 0 };
     counts->gone = false;
     if (location_parse(&location, place->location, err) < 0)
         return -1;
-    place_listed_as(place, &listed_as);
     struct finding finding = { .place = place, .options = options, .counts = counts };
     finding.scheme = strcmp(location.scheme, "path") == 0 ? "file" : location.scheme;
-    finding.listed_as = buf_take(&listed_as);
+    finding.listed_as = listing_name(place, strlen(place->location));
+    finding.template = template_of(location.path);
     finding.search = search_new(options->query, options->all);
     cache_open(&finding.cache);
     const int result = search_place(&finding, err);

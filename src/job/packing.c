@@ -48,13 +48,13 @@ static struct chunk *chunk_take(struct run *run)
     struct chunk *chunk = dispatch->spare_chunks;
     if (chunk != NULL)
         dispatch->spare_chunks = chunk->next;
+    const uint64_t objects_bytes = dispatch->segment.sum.objects_bytes;
     lock_give(&dispatch->lock);
     if (chunk == NULL) {
         const struct job_spec *spec = &run->job->spec;
-        const struct pack_options options = {
-            .level = spec->no_compress ? 0 : (int)spec->compress_level,
-            .frame_bytes = pack_frame_bytes(run->dispatch.segment.sum.objects_bytes)
-        };
+        const struct pack_options options = { .level =
+                                                  spec->no_compress ? 0 : (int)spec->compress_level,
+                                              .frame_bytes = pack_frame_bytes(objects_bytes) };
         chunk = mem_alloc(sizeof *chunk);
         chunk->bytes = pack_chunk_new(&options);
     }
@@ -246,12 +246,13 @@ struct packing *packing_of_locked(struct run *run, const struct plan_entry *entr
         packing->is_again = dispatch->is_again;
         packing->begun_ns = clock_monotonic_ns();
         resume(run, packing);
+        packing->there = packing->through;
         packing->next = dispatch->packings;
         dispatch->packings = packing;
         dispatch->large_count++;
         dispatch->packing = packing;
     }
-    return entry->ordinal < packing->through ? NULL : packing;
+    return entry->ordinal < packing->there ? NULL : packing;
 }
 
 uint64_t packing_piece_done(const struct packing *packing, uint32_t ordinal)
@@ -266,7 +267,7 @@ uint32_t packing_hand_out_locked(struct packing *packing)
 
 static bool is_over_locked(struct packing *packing)
 {
-    if (!packing->closed || packing->ending || packing->joining || packing->uploading != 0 ||
+    if (!packing->closed || packing->ending || packing->users != 0 ||
         packing->joined != packing->handed_out)
         return false;
     packing->ending = true;
@@ -362,7 +363,6 @@ static void upload_and_count(struct worker *worker, struct packing *packing, str
     const int result = packing_upload_part(worker, packing, part, &err);
     packing_part_done(part);
     SCOPED_LOCK(&worker->run->dispatch.lock);
-    packing->uploading--;
     if (result < 0)
         packing_fail_locked(packing, &err);
 }
@@ -384,7 +384,6 @@ static void join_next(struct worker *worker, struct packing *packing)
     packing->joined++;
     if (cut < 0)
         packing_fail_locked(packing, &err);
-    packing->uploading += cut == 1;
     lock_give(&run->dispatch.lock);
 
     if (cut == 1)
@@ -399,29 +398,24 @@ static void join_next(struct worker *worker, struct packing *packing)
 static void end_pack(struct worker *worker, struct packing *packing);
 
 /* Do what can be done now: join chunks that are there in order; end the pack. */
-static void go_on(struct worker *worker, struct packing *packing)
+static void deliver(struct worker *worker, struct packing *packing, struct chunk *chunk)
 {
     struct lock *lock = &worker->run->dispatch.lock;
     lock_take(lock);
-    while (!packing->joining && packing->waiting != NULL &&
-           packing->waiting->sequence == packing->joined)
-        join_next(worker, packing);
-    const bool over = is_over_locked(packing);
-    lock_give(lock);
-    if (over)
-        end_pack(worker, packing);
-}
-
-static void deliver(struct worker *worker, struct packing *packing, struct chunk *chunk)
-{
-    lock_take(&worker->run->dispatch.lock);
     struct chunk **link = &packing->waiting;
     while (*link != NULL && (*link)->sequence < chunk->sequence)
         link = &(*link)->next;
     chunk->next = *link;
     *link = chunk;
-    lock_give(&worker->run->dispatch.lock);
-    go_on(worker, packing);
+    packing->users++;
+    while (!packing->joining && packing->waiting != NULL &&
+           packing->waiting->sequence == packing->joined)
+        join_next(worker, packing);
+    packing->users--;
+    const bool over = is_over_locked(packing);
+    lock_give(lock);
+    if (over)
+        end_pack(worker, packing);
 }
 
 void packing_chunk(struct worker *worker, struct work *work)

@@ -41,10 +41,11 @@ struct packing {
     struct packing *next;    /* guarded by the dispatch lock, as is all before `join` */
     uint32_t segment, first; /* the first entry, by which the upload is known */
     char *name;
+    uint32_t there; /* all entries before this ordinal were in it when it was taken up again */
     uint32_t handed_out, joined;
     bool closed, joining, ending;
     struct chunk *waiting; /* made, by sequence */
-    uint32_t uploading;
+    uint32_t users;        /* workers that join and upload: it does not end meanwhile */
     struct store_part *parts;
     size_t part_count;
     struct err err;

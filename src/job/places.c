@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "http/sigv4.h"
+#include "store/spread/spread_template.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define FILE_TIDY ((size_t)1 << 20) /* rewritten once it is longer */
 #define SUM_CHARS 16u
 #define FIELDS 5u
+#define NUMBERED "/{1+}" /* behind a bucket or a key in it: that of its numbered buckets, too */
 
 /* ---- one place ---- */
 
@@ -85,9 +87,38 @@ static bool same_access(const struct place *a, const struct place *b)
            strcmp(a->region, b->region) == 0;
 }
 
+static bool is_template(const char *location)
+{
+    const char *path = strchr(location, ':');
+    return path != NULL && spread_is_template(path + 1);
+}
+
+void place_of_numbered(struct place *ret_place, const char *location,
+                       const struct store_access *access)
+{
+    SCOPED(buf) struct buf numbered = { 0 };
+    place_of(ret_place, location, access);
+    if (is_template(ret_place->location))
+        return;
+    buf_add_text(&numbered, ret_place->location);
+    buf_add_text(&numbered, NUMBERED);
+    mem_release(ret_place->location);
+    ret_place->location = buf_take(&numbered);
+}
+
+/* Of the text of a place that others can lie below. */
+static size_t outer_len(const char *location)
+{
+    const size_t len = strlen(location);
+    const size_t end = sizeof NUMBERED - 1;
+    return len > end && strcmp(location + len - end, NUMBERED) == 0 ? len - end : len;
+}
+
 bool place_is_below(const struct place *place, const struct place *outer)
 {
-    const size_t len = strlen(outer->location);
+    const size_t len = outer_len(outer->location);
+    if (is_template(place->location) && strcmp(place->location, outer->location) != 0)
+        return false; /* it has buckets that the other one has not */
     return same_access(place, outer) && strncmp(place->location, outer->location, len) == 0 &&
            (place->location[len] == '\0' || place->location[len] == '/' ||
             outer->location[len - 1] == '/');
@@ -222,21 +253,31 @@ static int compare_places(const void *left, const void *right)
     return by_endpoint != 0 ? by_endpoint : strcmp(a->profile, b->profile);
 }
 
+/* Of no two is each below the other. */
+static bool is_inner(const struct places *places, size_t item)
+{
+    for (size_t i = 0; i < places->count; i++)
+        if (i != item && place_is_below(&places->items[item], &places->items[i]))
+            return true;
+    return false;
+}
+
 static void drop_inner(struct places *places)
 {
-    if (places->count != 0)
-        qsort(places->items, places->count, sizeof *places->items, compare_places);
+    if (places->count == 0)
+        return;
+    qsort(places->items, places->count, sizeof *places->items, compare_places);
+    bool *inner = mem_alloc(places->count * sizeof *inner);
+    for (size_t i = 0; i < places->count; i++)
+        inner[i] = is_inner(places, i);
     size_t kept = 0;
-    for (size_t i = 0; i < places->count; i++) {
-        size_t outer = 0;
-        while (outer < kept && !place_is_below(&places->items[i], &places->items[outer]))
-            outer++;
-        if (outer < kept)
+    for (size_t i = 0; i < places->count; i++)
+        if (inner[i])
             place_done(&places->items[i]);
         else
             places->items[kept++] = places->items[i];
-    }
     places->count = kept;
+    mem_release(inner);
 }
 
 void places_read(struct places *ret_places)

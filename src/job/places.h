@@ -27,6 +27,10 @@ void places_done(struct places *places);
 /* The place that a location names, with what the environment says now of how to reach it. The text
  * is one that ask_absolute() made. */
 void place_of(struct place *ret_place, const char *location, const struct store_access *access);
+/* The same of all numbered buckets of this one (--bucket-objects), as a template: "LOCATION/{1+}".
+ */
+void place_of_numbered(struct place *ret_place, const char *location,
+                       const struct store_access *access);
 void place_done(struct place *place);
 /* Its name among what is kept in the cache (docs/formats.md), appended. */
 void place_listed_as(const struct place *place, struct buf *out);

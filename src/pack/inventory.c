@@ -3,6 +3,7 @@
 #include "base/ban.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "pack/catalog.h"
 
 #define BLOCK_BYTES ((size_t)256 * 1024) /* a block is closed once it is longer */
 #define TEXT_MAX ((size_t)256 * 1024)    /* of a key or name: three times what any store takes */
@@ -13,6 +14,7 @@
 #define ROW_NAME 0x04u
 #define ROW_ETAG 0x08u
 #define ROW_STORED 0x10u
+#define ROW_BUCKET 0x20u
 
 /* ---- writing ---- */
 
@@ -71,7 +73,8 @@ void inventory_add(struct inventory_writer *writer, const struct inventory_row *
     add_text(block, row->key + shared, row->key_len - shared);
     buf_add_char(block, (char)((unsigned)row->kind | (named ? ROW_NAME : 0) |
                                (row->etag[0] != '\0' ? ROW_ETAG : 0) |
-                               (row->stored_ns != row->time_ns ? ROW_STORED : 0)));
+                               (row->stored_ns != row->time_ns ? ROW_STORED : 0) |
+                               (row->bucket > 1 ? ROW_BUCKET : 0)));
     buf_add_varint(block, row->size_bytes);
     buf_add_signed(block, row->time_ns);
     if (row->stored_ns != row->time_ns)
@@ -80,6 +83,8 @@ void inventory_add(struct inventory_writer *writer, const struct inventory_row *
         add_text(block, row->name, row->name_len);
     if (row->etag[0] != '\0')
         add_text(block, row->etag, strlen(row->etag));
+    if (row->bucket > 1)
+        buf_add_varint(block, row->bucket);
     buf_clear(&writer->last);
     buf_add(&writer->last, row->key, row->key_len);
     if (block->len >= BLOCK_BYTES)
@@ -193,10 +198,12 @@ static bool take_row(struct inventory *inventory, struct view *view, struct inve
     if ((flags & ROW_ETAG) != 0 && !take_text(view, 0, &inventory->etag, INVENTORY_ETAG_MAX - 1))
         return false;
     row->etag = buf_text(&inventory->etag);
-    return !view->bad && row->kind <= INVENTORY_LINK;
+    const uint64_t bucket = (flags & ROW_BUCKET) != 0 ? view_varint(view) : 0;
+    row->bucket = (uint32_t)bucket;
+    return !view->bad && row->kind <= INVENTORY_LINK && bucket <= UINT32_MAX;
 }
 
-int inventory_next(struct inventory *inventory, struct inventory_row *ret_row, struct err *err)
+static int next_of_all(struct inventory *inventory, struct inventory_row *ret_row, struct err *err)
 {
     while (!inventory->ended && inventory->block_at == inventory->block.len)
         if (read_block(inventory, err) < 0)
@@ -211,6 +218,65 @@ int inventory_next(struct inventory *inventory, struct inventory_row *ret_row, s
     return 1;
 }
 
+/* ---- a part of it ---- */
+
+void inventory_narrow(struct inventory *inventory, const char *below)
+{
+    mem_release(inventory->below);
+    inventory->below = mem_string(below);
+}
+
+/* Without so many components in front. A store that encodes names leaves their slashes. */
+static size_t behind_slashes(const char *text, size_t count)
+{
+    const char *at = text;
+    for (const char *slash; count != 0 && (slash = strchr(at, '/')) != NULL; count--)
+        at = slash + 1;
+    return (size_t)(at - text);
+}
+
+static size_t slashes_in(const char *text, size_t len)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < len; i++)
+        count += text[i] == '/';
+    return count;
+}
+
+/* Is it there, seen from below? */
+static bool narrow_row(struct inventory *inventory, struct inventory_row *row)
+{
+    const char *below = inventory->below;
+    const size_t len = strlen(below);
+    if (strncmp(row->key, below, len) != 0)
+        return false;
+    const char *more = row->key + len;
+    size_t skip = len + 1;
+    if (inventory->alone ? strcmp(more, PACK_INDEX_SUFFIX) == 0 && catalog_may_be_pack(below)
+                         : more[0] == '\0' && row->kind != INVENTORY_DIR) {
+        inventory->alone = true;
+        const char *slash = strrchr(below, '/');
+        skip = slash != NULL ? (size_t)(slash + 1 - below) : 0;
+    } else if (inventory->alone || more[0] != '/' || more[1] == '\0') {
+        return false;
+    }
+    const size_t in_name = behind_slashes(row->name, slashes_in(row->key, skip));
+    row->key += skip;
+    row->key_len -= skip;
+    row->name += in_name;
+    row->name_len -= in_name;
+    return true;
+}
+
+int inventory_next(struct inventory *inventory, struct inventory_row *ret_row, struct err *err)
+{
+    int got;
+    do
+        got = next_of_all(inventory, ret_row, err);
+    while (got == 1 && inventory->below != NULL && !narrow_row(inventory, ret_row));
+    return got;
+}
+
 void inventory_close(struct inventory *inventory)
 {
     zblock_done(&inventory->zblock);
@@ -219,4 +285,5 @@ void inventory_close(struct inventory *inventory)
     buf_done(&inventory->key);
     buf_done(&inventory->name);
     buf_done(&inventory->etag);
+    mem_free(inventory->below);
 }

@@ -26,6 +26,7 @@ struct inventory_row {
     int64_t time_ns;   /* since 1970; 0: unknown */
     int64_t stored_ns; /* the same */
     const char *etag;  /* only of what is opened by it; "" = none */
+    uint32_t bucket;   /* of several that are numbered, as in struct object */
 };
 
 struct inventory_writer {
@@ -48,10 +49,14 @@ struct inventory {
     struct buf block, packed, key, name, etag;
     size_t block_at;
     bool ended;
+    char *below; /* see inventory_narrow() */
 };
 /* Nothing to release when false: nothing is known of this place. */
 bool inventory_open(struct inventory *inventory, const struct cache *cache, const char *scheme,
                     const char *place);
+/* Before the first row: give the rows as a listing of the place behind this key has them. When the
+ * key is that of an object, it is `alone` from then on, with the index beside it. */
+void inventory_narrow(struct inventory *inventory, const char *below);
 /* 1 and the row, whose strings are good until the next call; 0 at the end; -1 (ERR_CORRUPT). */
 CHECKED int inventory_next(struct inventory *inventory, struct inventory_row *ret_row,
                            struct err *err);

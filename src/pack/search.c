@@ -135,7 +135,8 @@ static void remember_list(struct search *search, const struct inventory_row *row
     }
     struct search_list *list = &search->lists[search->list_count++];
     *list = (struct search_list){ .key = mem_copy(row->key, row->key_len + 1),
-                                  .size_bytes = row->size_bytes };
+                                  .size_bytes = row->size_bytes,
+                                  .bucket = row->bucket };
     list->key[len] = '\0';
     snprintf(list->etag, sizeof list->etag, "%s", row->etag);
 }
@@ -180,7 +181,8 @@ void search_object(struct search *search, const struct inventory_row *row)
                                       .kind = kind,
                                       .has_size = kind != QUERY_DIR,
                                       .size_bytes = row->size_bytes,
-                                      .time_ns = row->time_ns };
+                                      .time_ns = row->time_ns,
+                                      .bucket = row->bucket };
 }
 
 /* ---- lists beside archives ---- */
@@ -226,7 +228,8 @@ void search_ameta(struct search *search, const struct search_list *list, const c
                                  .kind = file.is_link ? QUERY_LINK : QUERY_FILE,
                                  .has_size = file.has_size,
                                  .size_bytes = file.size_bytes,
-                                 .time_ns = file.time_ns };
+                                 .time_ns = file.time_ns,
+                                 .bucket = list->bucket };
     }
 }
 

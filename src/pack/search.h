@@ -23,6 +23,7 @@ struct search_hit {
     bool has_size;
     uint64_t size_bytes;
     int64_t time_ns; /* 0: unknown */
+    uint32_t bucket; /* of the object: see struct inventory_row */
 };
 
 /* KEY_ameta, beside the object KEY. */
@@ -30,6 +31,7 @@ struct search_list {
     char *key; /* of the object that it is about */
     char etag[STORE_ETAG_MAX];
     uint64_t size_bytes;
+    uint32_t bucket;
 };
 
 struct search;

@@ -38,7 +38,7 @@ def path_of(row):
 
 
 def tree_entries(root):
-    """path: (kind, size, mtime in ns) of files and links below root."""
+    """path: (kind, size, mtime in ns) of files and links below root, in order."""
     entries = {}
     for top, dirs, files in os.walk(os.fsencode(root)):
         for name in dirs + files:
@@ -47,7 +47,7 @@ def tree_entries(root):
             if not stat.S_ISDIR(st.st_mode):
                 kind = "link" if stat.S_ISLNK(st.st_mode) else "file"
                 entries[os.path.relpath(path, os.fsencode(root))] = (kind, st.st_size, st.st_mtime_ns)
-    return entries
+    return dict(sorted(entries.items()))
 
 
 def own_objects(store):
@@ -214,6 +214,37 @@ def a_prefix_and_one_pack_are_places(it):
     equal(found(it, "/run7/cam1/00/a.jpg", "file:store"), [os.fsencode(f"{base}/run7/other.tar.zst!/cam1/00/a.jpg")])
 
 
+@case
+def a_part_of_what_was_listed_is_known_offline(it):
+    """What a search of it would have found, from the listing of a place around it."""
+    make_tree(it / "src", {"cam0/00/a.jpg": b"1", "cam0/01/b.jpg": b"2", "cam0/01/c.jpg": b"22", "cam1/00/a.jpg": b"3"})
+    it.lade("put", "--quiet", "--pack=2", "src", "file:store/run7")
+    it.lade("put", "--quiet", "--pack=1", "--no-compress", "src", "file:store/run7-b")
+    it.lade("put", "--quiet", "src", "file:store/own")
+    parts = ["run7", "run7/cam0", "run7/cam0/", "run7/cam0/00.tar.zst", "run7-b/cam1.tar", "own/cam1", "own/cam0/01/c.jpg", "own"]
+
+    def all_parts(*how):
+        return {part: sorted(map(str, rows(it, *how, "", f"file:store/{part}"))) for part in parts}
+    wanted = all_parts()
+    shutil.rmtree(it / "home/.cache")
+    find(it, "--offline", "", "file:store/run7", status=3)[0].has("never searched")
+    found(it, "", "file:store")
+    os.rename(it / "store", it / "away")
+    equal(all_parts("--offline"), wanted)
+    check(all(len(found) for found in wanted.values()), wanted)
+    equal(found(it, "--offline", "", "file:store/run", status=1), [], "what only begins with the same text")
+    equal(found(it, "--offline", "", "file:store/run7/cam0/00.tar", status=1), [])
+    os.rename(it / "away", it / "store")
+    # The newest listing counts, whichever place it is of.
+    os.unlink(it / "store/own/cam0/01/c.jpg")
+    found(it, "", "file:store/own")
+    equal(found(it, "--offline", "c.jpg", "file:store/own", status=1), [])
+    equal(len(found(it, "--offline", "c.jpg", "file:store")), 3)
+    write(it / "store/own/d.jpg", b"new")
+    found(it, "", "file:store")
+    equal(len(found(it, "--offline", "d.jpg", "file:store/own")), 1)
+
+
 def indexes(it):
     return sorted((it / "home/.cache/lade/indexes").glob("i-*"))
 
@@ -343,7 +374,7 @@ def places_that_were_used_are_searched(it):
     # A damaged line is one place less; all others stay.
     places = it / "state/lade/places"
     lines = read(places).splitlines(keepends=True)
-    write(places, b"".join([b"0" + lines[0][1:]] + [b"rubbish\n", b"\0\xff\n"] + lines[1:]))
+    write(places, b"".join([(b"1" if lines[0][:1] == b"0" else b"0") + lines[0][1:]] + [b"rubbish\n", b"\0\xff\n"] + lines[1:]))
     equal(len(found(it, "name")), 3)
     equal(stat.S_IMODE(os.stat(places).st_mode), 0o600)
 

@@ -6,8 +6,8 @@ A topic is a file with functions marked @case, and main() at its end:
 
 Each case gets a Case: a fresh directory, with HOME and XDG_STATE_HOME in it. Environment:
 LADE_LONG=1 does the long series, LADE_SEED=N chooses other random trees, LADE_TEST_DIR=DIR is where
-the fresh directories are made, LADE_KEEP=1 leaves those of failed cases, LADE_SAMPLE=N does each Nth case of a
-topic with many (the sanitizer build takes a while)."""
+the fresh directories are made (LADE_TEST_MEMORY=1: in memory instead, if it suits), LADE_KEEP=1 leaves those of failed
+cases, LADE_SAMPLE=N does each Nth case of a topic with many (the sanitizer build takes a while)."""
 import collections
 import concurrent.futures
 import hashlib
@@ -25,6 +25,9 @@ import sys
 import tempfile
 import time
 import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from memory import memory  # noqa: E402 pylint: disable=wrong-import-position
 
 LONG = os.environ.get("LADE_LONG", "") not in ("", "0")
 SAMPLE = 1 if LONG else int(os.environ.get("LADE_SAMPLE", "1"))
@@ -430,7 +433,9 @@ def at_once(it, jobs, most=4):
 
 
 def place_for_cases():
-    """Where LADE_TEST_DIR says, unless nobody (as_nobody()) could get there, as below the home of root."""
+    """In memory, or where LADE_TEST_DIR says, unless nobody (as_nobody()) could get there, as below the home of root."""
+    if memory():
+        return pathlib.Path(memory())
     top = pathlib.Path(os.environ.get("LADE_TEST_DIR", tempfile.gettempdir())).resolve()
     top.mkdir(parents=True, exist_ok=True)
     if all(above.stat().st_mode & 0o001 for above in (top, *top.parents)):

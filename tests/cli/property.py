@@ -91,7 +91,7 @@ def options_of(dice):
 
 def mutate(dice, top):
     """Change some of the tree; what has changed is sent again, and only that."""
-    paths = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
+    paths = sorted(os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names)
     for path in paths:
         if os.path.isfile(path) and not os.path.islink(path) and dice.random() < 0.2:
             os.chmod(path, 0o644)

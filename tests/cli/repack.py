@@ -46,8 +46,9 @@ def set_time(path, seconds):
 
 
 def change(it, dice, number):
-    """One generation later: some files go, some come, some are others."""
-    names = [path for path in (it / "src").rglob("*") if not path.is_dir() or path.is_symlink()]
+    """One generation later: some files go, some come, some are others. One that has an object of its own becomes no
+    link: the object would stay, and come back beside it."""
+    names = sorted(path for path in (it / "src").rglob("*") if not path.is_dir() or path.is_symlink())
     for _ in range(12):
         what = dice.randrange(6)
         path = dice.choice(names)
@@ -60,7 +61,7 @@ def change(it, dice, number):
         if path.is_dir() and not path.is_symlink():
             continue
         path.unlink(missing_ok=True)
-        if what == 2:
+        if what == 2 and path.name != "large":
             os.symlink(f"target{number}", path)
         else:
             write(path, dice.randbytes(dice.choice((0, 10, 3000, 200000))))

@@ -1,6 +1,7 @@
 """lade find in a real gateway: tests/servers/with python3 tests/cli/s3_find.py LADE. What it asks the server for, and what it
 says when there is none."""
 import os
+import shutil
 
 from harness import case, check, equal, main, make_tree, read, set_age, write
 from s3_gateway import ask, bucket, proxy
@@ -51,6 +52,23 @@ def encoded_names_are_their_bytes(it):
     process = it.start("cat", where[0])
     equal(process.communicate(timeout=60)[0], b"bytes", where)
     equal(found(it, b"\xff", "--offline", place), where)
+
+
+@case
+def a_prefix_is_known_offline_when_its_bucket_is(it):
+    place = stored(it, "--pack=1")
+    it.lade("put", "--quiet", "src", f"{place}/own")
+    found(it, "", place)
+    with proxy(it, "refuse") as air:
+        for prefix in (f"{place}/own", f"{place}/own/d0/", f"{place}/run7", f"{place}/run7/d1.tar.zst", f"{place}/own/top.txt"):
+            known = found(it, "--offline", "", prefix, env=air.env | {"AWS_ENDPOINT_URL": it.env["AWS_ENDPOINT_URL"]})
+            check(known, prefix)
+            equal(known, found(it, "", prefix))
+            os.rename(it / "home/.cache", it / "cache")  # what was listed just now, too
+            equal(found(it, "--offline", "", prefix, status=3), [], "without a cache")
+            shutil.rmtree(it / "home/.cache")
+            os.rename(it / "cache", it / "home/.cache")
+        equal(air.log(), [], "requests")
 
 
 @case

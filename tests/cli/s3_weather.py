@@ -13,7 +13,7 @@ from s3_gateway import MIB, admin, as_other, ask, at_time, bucket, by_rclone, co
     upload_by_hand, uploads
 
 SMALL = [f"f{number}" for number in range(8)]
-LARGE = 16 * MIB + 1  # three parts
+LARGE = 16 * MIB + 100  # three parts, and `at=50` is in each of them
 STALL = ("--stall-timeout", "1")
 
 PUT = {  # the requests of a put, and where a rule finds them

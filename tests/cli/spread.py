@@ -317,6 +317,42 @@ def one_name_in_two_buckets_counts_once(it):
     equal(stored(it), {"": [], "-2": []})
 
 
+def found(it, *args):
+    return it.lade("find", *args).out.splitlines()
+
+
+@case
+def what_find_tells_of_a_template_can_be_read(it):
+    tree(it)
+    there = template(it)
+    it.lade("put", "--make-bucket", "src", there)
+    jpgs = [template(it, f"-cam01/2026/{name}.jpg") for name in "ab"]
+    for how in ((there,), ("--offline", there), ()):
+        equal(found(it, "jpg", *how), jpgs)
+    equal(found(it, "/cam02/d/", there), [template(it, "-cam02/d/e/f")], "the path is that in the tree")
+    equal(len(found(it, "", there)), 8)
+    equal(it.lade("cat", jpgs[0]).out, "A")
+    it.lade("get", "--to", "one", jpgs[1])
+    equal((it / "one").read_bytes(), TREE["cam01/2026/b.jpg"])
+    it.lade("find", "jpg", f"{there}/cam01", status=3).has("no template", "behind {N+}")
+
+
+@case
+def find_sees_numbered_buckets(it):
+    tree(it, numbered(it, 10))
+    there = template(it, "/p")
+    it.lade("put", "--make-bucket", "--bucket-objects", "4", "src", there)
+    keys_there = [template(it, f"{tail}/p/d0/f{number:04}") for tail, numbers in (
+        ("", range(4)), ("-2", range(4, 8)), ("-3", range(8, 10))) for number in numbers]
+    # The place that was noted is all of the buckets; the bucket by itself is no other.
+    equal(sorted(found(it, "f")), sorted(keys_there))
+    equal(found(it, "f", there), keys_there[:4])
+    equal(sorted(found(it, "f")), sorted(keys_there))
+    for how in ((), ("--offline",)):
+        equal(sorted(found(it, *how, "f", f"{there}/{{1+}}")), sorted(keys_there))
+    equal(it.lade("cat", keys_there[9]).out, (it / "src/d0/f0009").read_text())
+
+
 @case
 def odd_names_go_to_numbered_buckets(it):
     odd = [b"\xff\xfe invalid", b"new\nline", b"%2F+&#?=%", b" space ", "ä日本".encode(), "‛".encode(), "．".encode(), b"...", b"-rf"]

@@ -27,13 +27,16 @@ static void make_block(const uint8_t *data, size_t size, struct buf *file)
     buf_add_u64(file, 0);
 }
 
-static void read_all(const struct cache *cache)
+/* below: NULL, or the part of it that is read. */
+static void read_all(const struct cache *cache, const char *below)
 {
     struct inventory inventory;
     struct inventory_row row;
     struct err err = { 0 };
     if (!inventory_open(&inventory, cache, "s3", "place"))
         return;
+    if (below != NULL)
+        inventory_narrow(&inventory, below);
     int got;
     while ((got = inventory_next(&inventory, &row, &err)) == 1) {
         require(strlen(row.key) == row.key_len && strlen(row.name) == row.name_len);
@@ -57,6 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         make_block(data + 1, size - 1, &file);
     cache_keep(&cache, &key, buf_text(&file), file.len);
-    read_all(&cache);
+    read_all(&cache, NULL);
+    read_all(&cache, "a");
+    read_all(&cache, "a/b");
     return 0;
 }

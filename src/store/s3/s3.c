@@ -1,6 +1,7 @@
 #include "store/s3/s3.h"
 
 #include "base/ban.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/scope.h"
 #include "store/s3/s3_internal.h"
@@ -9,6 +10,8 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 #define OWN_META_MAX 192 /* what s3_meta.c adds to --metadata, at most */
+#define MAKE_TRIES 3u
+#define MAKE_PAUSE_NS (500 * NS_PER_MS)
 
 /* Amazon's rules, and Ceph's: 10,000 parts of 5 MiB to 5 GiB. */
 static const struct store_limits s3_limits = {
@@ -85,10 +88,24 @@ static int fill(struct s3_store *store, struct s3_config *config, const char *pa
     return 0;
 }
 
+/* 1: it is somebody's, and may be ours: that of a request which is not over yet, of another process
+ * or one that was killed, is told like this by Ceph. */
+static int ask_for_bucket(struct s3_store *store, const struct s3_call *call, struct err *err)
+{
+    SCOPED(http_reply) struct http_reply reply = { 0 };
+    if (s3_do_patiently(store, call, &reply, err) == 0)
+        return 0;
+    if (err->http == 409 && strstr(err->text, "BucketAlreadyExists") != NULL)
+        return 1;
+    if (err->http != 409 || strstr(err->text, "BucketAlreadyOwnedByYou") == NULL)
+        return -1;
+    err_clear(err);
+    return 0;
+}
+
 static int make_bucket(struct s3_store *store, struct err *err)
 {
     SCOPED(buf) struct buf xml = { 0 };
-    SCOPED(http_reply) struct http_reply reply = { 0 };
     /* Amazon's first region must not be named; Ceph takes "default" and nothing. */
     const bool named = store->region[0] != '\0' && strcmp(store->region, "us-east-1") != 0 &&
                        store->place.host == NULL;
@@ -102,12 +119,14 @@ static int make_bucket(struct s3_store *store, struct err *err)
     if (s3_load_body(&load, &body, store->stop, err) < 0)
         return -1;
     const struct s3_call call = { .method = "PUT", .body = load.body, .payload = load.sha256 };
-    if (s3_do_patiently(store, &call, &reply, err) == 0)
-        return 0;
-    if (err->http != 409 || strstr(err->text, "BucketAlreadyOwnedByYou") == NULL)
-        return -1;
-    err_clear(err);
-    return 0;
+    for (unsigned tries = 1;; tries++) {
+        const int made = ask_for_bucket(store, &call, err);
+        if (made != 1 || tries == MAKE_TRIES)
+            return made == 0 ? 0 : -1;
+        err_clear(err);
+        if (stop_sleep(store->stop, MAKE_PAUSE_NS, err) < 0)
+            return -1;
+    }
 }
 
 static int s3_open(struct store **ret_store, const char *path, const struct store_options *options,

@@ -183,21 +183,14 @@ static int spread_unmap_key(struct store *base, const char *key, struct buf *ret
 static bool spread_locate(struct store *base, const char *key, struct buf *ret_location)
 {
     struct spread_store *store = spread_store_of(base);
-    SCOPED(buf) struct buf value = { 0 };
-    SCOPED(buf) struct buf inner = { 0 };
-    SCOPED(buf) struct buf bucket = { 0 };
-    struct err ignored = { 0 };
+    SCOPED(buf) struct buf path = { 0 };
     uint32_t number = 0;
     const char *name = spread_split_key(key, &number);
     /* A directory of a listing may be shorter than any name. */
-    if (!spread_value_of(&store->template, name, &value) ||
-        !spread_map_prefix(&store->template, value.data, name, &inner) ||
-        spread_bucket_name(&store->template, value.data, number == 0 ? 1 : number, &bucket,
-                           &ignored) < 0)
+    if (!spread_path_of(&store->template, name, number, &path))
         return false;
     buf_clear(ret_location);
-    buf_printf(ret_location, "%s://%s/%s%s", store->driver->scheme, bucket.data,
-               store->template.lead, inner.data);
+    buf_printf(ret_location, "%s:%s", store->driver->scheme, path.data);
     return true;
 }
 

@@ -353,7 +353,7 @@ enum fit { FIT_ALL, FIT_SOME, FIT_NONE };
 static enum fit begin_key(const struct spread_template *template, const char *value,
                           const char *name, struct buf *key)
 {
-    struct pieces pieces;
+    struct pieces pieces = { 0 };
     const uint32_t own = template->bucket_component;
     const size_t value_len = strlen(value);
     cut(name, template->rest, &pieces);
@@ -519,4 +519,20 @@ bool spread_read_bucket(const struct spread_template *template, const char *buck
     /* Digits with zeros in front, and what the rules refuse. */
     return spread_bucket_name(template, buf_text(ret_value), number, &again, &ignored) == 0 &&
            strcmp(again.data, bucket) == 0;
+}
+
+bool spread_path_of(const struct spread_template *template, const char *name, uint32_t number,
+                    struct buf *ret_path)
+{
+    SCOPED(buf) struct buf value = { 0 };
+    SCOPED(buf) struct buf key = { 0 };
+    SCOPED(buf) struct buf bucket = { 0 };
+    struct err ignored = { 0 };
+    if (!spread_value_of(template, name, &value) ||
+        !spread_map_prefix(template, value.data, name, &key) ||
+        spread_bucket_name(template, value.data, number == 0 ? 1 : number, &bucket, &ignored) < 0)
+        return false;
+    buf_clear(ret_path);
+    buf_printf(ret_path, "//%s/%s%s", bucket.data, template->lead, key.data);
+    return true;
 }

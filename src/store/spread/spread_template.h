@@ -52,6 +52,10 @@ bool spread_map_prefix(const struct spread_template *template, const char *value
  * better, "" for none. */
 void spread_map_start(const struct spread_template *template, const char *value, const char *name,
                       struct buf *ret_key);
+/* Where a name is, in bucket `number` (0: the first), as "//BUCKET/KEY"; of the beginning of names
+ * the beginning of keys. False: it has no place. */
+bool spread_path_of(const struct spread_template *template, const char *name, uint32_t number,
+                    struct buf *ret_path);
 /* Has the name all components before {M+} whole? */
 bool spread_reaches_rest(const struct spread_template *template, const char *name);
 /* The component of the bucket's name in a name, if the name is long enough to have it whole. */

@@ -4,6 +4,8 @@
 
 #include "store/store.h"
 
+#include <stdatomic.h>
+
 struct memory_object {
     char *key;
     struct buf bytes;
@@ -13,7 +15,7 @@ struct memory_store {
     struct store base;
     struct memory_object *objects; /* by key */
     size_t count;
-    size_t gets, heads, get_bytes;
+    atomic_size_t gets, heads, get_bytes;
     bool maps;   /* byte 1 of a name is U+2401 in its key, as in S3 */
     bool closed; /* by its close(); the memory stays the test's */
 };

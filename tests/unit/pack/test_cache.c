@@ -216,6 +216,7 @@ static void expect_row(struct inventory *inventory, const struct inventory_row *
     assert_int_equal(row.size_bytes, wanted->size_bytes);
     assert_int_equal(row.time_ns, wanted->time_ns);
     assert_int_equal(row.stored_ns, wanted->stored_ns);
+    assert_int_equal(row.bucket, wanted->bucket);
 }
 
 static struct inventory_row row_of(unsigned i, char text[64], char name[64])
@@ -230,7 +231,8 @@ static struct inventory_row row_of(unsigned i, char text[64], char name[64])
                                    .size_bytes = (uint64_t)i << (i % 40),
                                    .time_ns = i % 5 == 0 ? 0 : (int64_t)i * -1000,
                                    .stored_ns = i % 2 == 0 ? (int64_t)i : (int64_t)i * -1000,
-                                   .etag = i % 11 == 0 ? "\"etag\"" : "" };
+                                   .etag = i % 11 == 0 ? "\"etag\"" : "",
+                                   .bucket = i % 13 == 0 ? i + 2 : 0 };
 }
 
 static void test_a_listing_comes_back(void **state)
@@ -274,6 +276,76 @@ static void test_a_listing_without_a_commit_is_none(void **state)
     assert_false(inventory_open(&inventory, &cache, "s3", "s3://new"));
 }
 
+/* What a listing of all of it says of a place: keys and names, and whether it is one object. */
+static void narrowed(const char *below, struct buf *ret_rows)
+{
+    struct inventory inventory;
+    struct inventory_row row;
+    struct err err = { 0 };
+    buf_clear(ret_rows);
+    assert_true(inventory_open(&inventory, &cache, "s3", "s3://all"));
+    inventory_narrow(&inventory, below);
+    while (inventory_next(&inventory, &row, &err) == 1) {
+        assert_int_equal(strlen(row.key), row.key_len);
+        assert_int_equal(strlen(row.name), row.name_len);
+        buf_printf(ret_rows, "%s %s;", row.key, row.name);
+    }
+    assert_int_equal(err.kind, ERR_NONE);
+    buf_add_text(ret_rows, inventory.alone ? "alone" : "");
+    inventory_close(&inventory);
+}
+
+static void test_a_part_of_a_listing_is_a_listing_of_the_part(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *name;
+        enum inventory_kind kind;
+    } all[] = {
+        { "a", "a", INVENTORY_FILE },
+        { "d", "d", INVENTORY_DIR },
+        { "d!", "d!", INVENTORY_FILE },
+        { "d/%41/x", "d/A/x", INVENTORY_FILE },
+        { "d/p.tar", "d/p.tar", INVENTORY_FILE },
+        { "d/p.tar.index", "d/p.tar.index", INVENTORY_FILE },
+        { "d/q", "d/q", INVENTORY_FILE },
+        { "d/q.index", "d/q.index", INVENTORY_FILE },
+        { "e/", "e/", INVENTORY_DIR },
+        { "e/f", "e/f", INVENTORY_FILE },
+    };
+    static const struct {
+        const char *below, *rows;
+    } parts[] = {
+        { "a", "a a;alone" },
+        { "d", "%41/x A/x;p.tar p.tar;p.tar.index p.tar.index;q q;q.index q.index;" },
+        { "d/%41", "x x;" },
+        { "d/%41/x", "x x;alone" },
+        { "d/p.tar", "p.tar p.tar;p.tar.index p.tar.index;alone" },
+        { "d/q", "q q;alone" },
+        { "e", "f f;" },
+        { "e/f/g", "" },
+        { "z", "" },
+    };
+    struct inventory_writer writer;
+    SCOPED(buf) struct buf rows = { 0 };
+    inventory_begin(&writer, &cache, "s3", "s3://all", false, 77);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const struct inventory_row row = { .key = all[i].key,
+                                           .key_len = strlen(all[i].key),
+                                           .name = all[i].name,
+                                           .name_len = strlen(all[i].name),
+                                           .kind = all[i].kind,
+                                           .etag = "" };
+        inventory_add(&writer, &row);
+    }
+    inventory_commit(&writer);
+    inventory_done(&writer);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        narrowed(parts[i].below, &rows);
+        assert_string_equal(rows.data, parts[i].rows);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +358,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_oldest_go_first, start, end),
         cmocka_unit_test_setup_teardown(test_a_listing_comes_back, start, end),
         cmocka_unit_test_setup_teardown(test_a_listing_without_a_commit_is_none, start, end),
+        cmocka_unit_test_setup_teardown(test_a_part_of_a_listing_is_a_listing_of_the_part, start,
+                                        end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

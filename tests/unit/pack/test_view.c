@@ -614,6 +614,77 @@ static void test_pack_that_cannot_be_read_is_named_and_nothing_is_taken_over(voi
     buf_done(&thing.content);
 }
 
+/* ---- in which pack ---- */
+
+static void expect_in_pack(struct store *view, const char *key, const char *pack_key)
+{
+    struct err err = { 0 };
+    SCOPED(object) struct object object = { 0 };
+    SCOPED(object) struct object same = { 0 };
+    const struct catalog_pack *pack = NULL;
+    if (pack_key == NULL) {
+        assert_int_equal(view_find(view, key, &object, &pack, &err), -1);
+        assert_int_equal(err.kind, ERR_ABSENT);
+        assert_null(pack);
+        return;
+    }
+    assert_int_equal(view_find(view, key, &object, &pack, &err), 0);
+    assert_string_equal(pack->key, pack_key);
+    assert_int_equal(view->driver->head(view, key, &same, &err), 0);
+    assert_string_equal(object.key.data, key);
+    assert_true(object.size_bytes == same.size_bytes && object.attr.crc64 == same.attr.crc64 &&
+                object.attr.kind == same.attr.kind && object.attr.have == same.attr.have);
+}
+
+static void test_find_tells_the_pack_that_has_the_word(void **state)
+{
+    (void)state;
+    struct model model = { 0 };
+    struct err err = { 0 };
+    memory_store_init(&model.store, true);
+    struct thing file = text_thing("text");
+    struct thing other = text_thing("other");
+    struct thing gone = text_thing("");
+    struct thing odd = text_thing("odd");
+    struct thing link = { .key = "l" LINK_SUFFIX, .kind = PACK_LINK, .is_there = true };
+    buf_add_text(&link.content, "target");
+    snprintf(other.key, sizeof other.key, "g");
+    snprintf(gone.key, sizeof gone.key, "gone");
+    snprintf(odd.key, sizeof odd.key, "a\1");
+    store_one(&model, "a.tar.zst", 2, 1, "job", &file);
+    store_one(&model, "b.tar.zst", 1, 2, "job", &file);
+    store_one(&model, "c.tar.zst", 1, 2, "job", &other);
+    store_one(&model, "e.tar.zst", 1, 2, "job", &gone);
+    store_one(&model, "l.tar.zst", 1, 2, "job", &link);
+    store_one(&model, "m.tar.zst", 1, 2, "job", &odd);
+    struct store *view = open_view(&model);
+    expect_in_pack(view, "gone", "e.tar.zst");
+    view->driver->close(view);
+    gone.is_there = false;
+    store_one(&model, "d.tar.zst", 2, 2, "job", &gone);
+    (void)memory_store_put(&model.store, "g", "own", 3);
+    view = open_view(&model);
+    assert_true(view_is(view));
+    assert_false(view_is(&model.store.base));
+    expect_in_pack(view, "f", "a.tar.zst");
+    expect_in_pack(view, "l" LINK_SUFFIX, "l.tar.zst");
+    expect_in_pack(view, "a\xe2\x90\x81", "m.tar.zst"); /* as the store writes it */
+    expect_in_pack(view, "g", NULL);                    /* an object of its own */
+    expect_in_pack(view, "gone", NULL);
+    expect_in_pack(view, "l", NULL);
+    expect_in_pack(view, "f/", NULL);
+    expect_in_pack(view, "nothing", NULL);
+    expect_in_pack(view, "a.tar.zst", NULL);
+    SCOPED(object) struct object own = { 0 };
+    assert_int_equal(view->driver->head(view, "g", &own, &err), 0);
+    assert_int_equal(own.size_bytes, 3);
+    view->driver->close(view);
+    memory_store_done(&model.store);
+    struct thing *all[] = { &file, &other, &gone, &odd, &link };
+    for (size_t i = 0; i < 5; i++)
+        buf_done(&all[i]->content);
+}
+
 /* ---- many threads ---- */
 
 struct reader {
@@ -690,6 +761,7 @@ int main(void)
         cmocka_unit_test(test_etag_is_that_of_an_object_of_its_own),
         cmocka_unit_test(test_damaged_content_is_never_given_as_good),
         cmocka_unit_test(test_pack_that_cannot_be_read_is_named_and_nothing_is_taken_over),
+        cmocka_unit_test(test_find_tells_the_pack_that_has_the_word),
         cmocka_unit_test(test_many_threads_read_the_same_view),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,6 +174,47 @@ static void test_commit_without_etag_asks_for_it(void **state)
     assert_string_equal(result.etag, "ours");
 }
 
+static enum err_kind make_bucket_at(const struct server *server)
+{
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", server->port);
+    const struct store_options options = { .access = { .endpoint_url = url, .region = "here" },
+                                           .make_bucket = true };
+    struct store *store = NULL;
+    struct err err = { 0 };
+    if (s3_driver.open(&store, "//bucket", &options, &err) == 0)
+        s3_driver.close(store);
+    return err.kind;
+}
+
+static void add_conflict(struct buf *text, const char *code)
+{
+    SCOPED(buf) struct buf body = { 0 };
+    buf_printf(&body, XML "<Error><Code>%s</Code></Error>", code);
+    buf_printf(text, "HTTP/1.1 409 Conflict\r\nContent-Length: %zu\r\n\r\n%s", body.len, body.data);
+}
+
+/* Ceph says that the bucket is somebody's while an earlier request makes it. */
+static void test_bucket_that_is_being_made_is_ours(void **state)
+{
+    (void)state;
+    SCOPED(buf) struct buf somebodys = { 0 };
+    SCOPED(buf) struct buf ours = { 0 };
+    add_conflict(&somebodys, "BucketAlreadyExists");
+    add_conflict(&ours, "BucketAlreadyOwnedByYou");
+    const struct step steps[] = { { STEP_ANSWER, somebodys.data }, { STEP_ANSWER, ours.data } };
+    struct server server;
+    server_start(&server, 0, steps, 2);
+    assert_int_equal(make_bucket_at(&server), ERR_NONE);
+    assert_int_equal(server.served_count, 2);
+    server_done(&server);
+    const struct step never[] = { steps[0], steps[0], steps[0] };
+    server_start(&server, 0, never, 3);
+    assert_int_equal(make_bucket_at(&server), ERR_CONFLICT);
+    assert_int_equal(server.served_count, 3);
+    server_done(&server);
+}
+
 int main(void)
 {
     /* What the environment says about proxies and accounts is not for this server. */
@@ -189,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_commit_that_only_seems_to_succeed_fails),
         cmocka_unit_test(test_commit_that_only_seems_to_fail_succeeds),
         cmocka_unit_test(test_commit_without_etag_asks_for_it),
+        cmocka_unit_test(test_bucket_that_is_being_made_is_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
