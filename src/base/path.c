@@ -26,6 +26,12 @@ bool path_component_ok(const char *name, size_t len)
     return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
 }
 
+bool path_ends_with(const char *path, size_t len, const char *end)
+{
+    const size_t end_len = strlen(end);
+    return len > end_len && memcmp(path + len - end_len, end, end_len) == 0;
+}
+
 bool path_rel_ok(const char *rel)
 {
     for (;;) {

@@ -26,6 +26,8 @@ char *path_absolute(const char *path);
 char *path_base(const char *path);
 /* True when `name` may be one component of a path: not "", ".", "..", no '/'. */
 bool path_component_ok(const char *name, size_t len);
+/* Is `end` at the end of it, and something before? */
+bool path_ends_with(const char *path, size_t len, const char *end);
 /* True when every component of rel is one, "a/b", optionally with one '/' at the end. */
 bool path_rel_ok(const char *rel);
 /* Append `name` with control bytes, '\\' and invalid UTF-8 as \xHH: for people, never for machines.

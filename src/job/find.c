@@ -115,12 +115,6 @@ static enum inventory_kind kind_of(const struct object *object)
     return object->attr.kind == ENTRY_LINK ? INVENTORY_LINK : INVENTORY_FILE;
 }
 
-static bool ends_in_ameta(const struct buf *key)
-{
-    const size_t len = sizeof AMETA_SUFFIX - 1;
-    return key->len > len && memcmp(key->data + key->len - len, AMETA_SUFFIX, len) == 0;
-}
-
 static void take_object(struct finding *finding, struct inventory_writer *writer,
                         const struct object *object, struct buf *name)
 {
@@ -131,7 +125,8 @@ static void take_object(struct finding *finding, struct inventory_writer *writer
         buf_add(name, object->key.data, object->key.len);
     }
     const bool may_be_pack = catalog_may_be_pack(object->key.data);
-    const bool opened = may_be_pack || ends_in_ameta(&object->key);
+    const bool opened =
+        may_be_pack || path_ends_with(object->key.data, object->key.len, AMETA_SUFFIX);
     const bool has_mtime = (object->attr.have & ATTR_MTIME) != 0;
     const struct inventory_row row = {
         .key = object->key.data,

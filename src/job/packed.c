@@ -2,6 +2,7 @@
 
 #include "base/ban.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "job/objects.h"
 #include "job/places.h"
@@ -13,13 +14,7 @@
 
 static bool may_be_pack(const char *name, size_t len)
 {
-    const char *const ends[] = { PACK_SUFFIX, PACK_TAR_SUFFIX };
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        const size_t end = strlen(ends[i]);
-        if (len > end && memcmp(name + len - end, ends[i], end) == 0)
-            return true;
-    }
-    return false;
+    return path_ends_with(name, len, PACK_SUFFIX) || path_ends_with(name, len, PACK_TAR_SUFFIX);
 }
 
 static void seen_as(struct buf *ret_place, const char *name, const struct store_options *options)

@@ -152,20 +152,14 @@ int stream_of_store(struct stream **ret_stream, struct store *store, const char 
     return 0;
 }
 
-static bool ends_with(const char *text, size_t len, const char *end)
-{
-    const size_t end_len = strlen(end);
-    return len > end_len && memcmp(text + len - end_len, end, end_len) == 0;
-}
-
 static enum entry_kind kind_of_object(const struct object *object)
 {
     if (object->attr.kind != ENTRY_UNKNOWN)
         return object->attr.kind;
     const char *key = buf_text(&object->key);
-    if (ends_with(key, object->key.len, "/"))
+    if (path_ends_with(key, object->key.len, "/"))
         return ENTRY_DIR;
-    return ends_with(key, object->key.len, LINK_SUFFIX) ? ENTRY_LINK : ENTRY_FILE;
+    return path_ends_with(key, object->key.len, LINK_SUFFIX) ? ENTRY_LINK : ENTRY_FILE;
 }
 
 static void item_of(const struct object *object, struct stream_item *item)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/crc64.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/scope.h"
 
 #include <stdatomic.h>
@@ -142,13 +143,6 @@ static void keep(struct catalog_pack *pack, struct cache *cache, const struct pa
         pack->pack = direct;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t len = strlen(text);
-    const size_t end_len = strlen(end);
-    return len > end_len && strcmp(text + len - end_len, end) == 0;
-}
-
 /* Where its members stand: the pack says what its own name is in the tree that they are of. */
 static void place(struct catalog_pack *pack, bool alone)
 {
@@ -161,7 +155,7 @@ static void place(struct catalog_pack *pack, bool alone)
         ; /* by itself: as tar would */
     else if (key_len >= name_len && strcmp(pack->key + key_len - name_len, name) == 0)
         buf_add(&above, pack->key, key_len - name_len);
-    else if (ends_with(name, pack->key) && name[name_len - key_len - 1] == '/')
+    else if (path_ends_with(name, name_len, pack->key) && name[name_len - key_len - 1] == '/')
         buf_add(&skipped, name, name_len - key_len);
     else if (strrchr(pack->key, '/') != NULL) /* it was renamed */
         buf_add(&above, pack->key, (size_t)(strrchr(pack->key, '/') + 1 - pack->key));
@@ -308,8 +302,9 @@ bool catalog_has_other(const struct catalog *catalog, const char *key)
 
 bool catalog_may_be_pack(const char *key)
 {
-    return ends_with(key, PACK_SUFFIX) || ends_with(key, PACK_TAR_SUFFIX) ||
-           ends_with(key, PACK_TAR_SUFFIX PACK_INDEX_SUFFIX);
+    return path_ends_with(key, strlen(key), PACK_SUFFIX) ||
+           path_ends_with(key, strlen(key), PACK_TAR_SUFFIX) ||
+           path_ends_with(key, strlen(key), PACK_TAR_SUFFIX PACK_INDEX_SUFFIX);
 }
 
 void catalog_offer(struct catalog *catalog, struct store *store, const struct object *object,
@@ -322,9 +317,10 @@ void catalog_offer(struct catalog *catalog, struct store *store, const struct ob
         add_other(catalog, object);
         return;
     }
-    if (ends_with(key, PACK_SUFFIX) || ends_with(key, PACK_TAR_SUFFIX)) {
+    if (path_ends_with(key, strlen(key), PACK_SUFFIX) ||
+        path_ends_with(key, strlen(key), PACK_TAR_SUFFIX)) {
         add_object(catalog, store, object, stop);
-    } else if (ends_with(key, PACK_TAR_SUFFIX PACK_INDEX_SUFFIX)) {
+    } else if (path_ends_with(key, strlen(key), PACK_TAR_SUFFIX PACK_INDEX_SUFFIX)) {
         /* "a.tar" comes before "a.tar.index", but not always right before it. */
         for (size_t i = catalog->count; i > 0; i--) {
             struct catalog_pack *pack = catalog->packs[i - 1];
@@ -381,7 +377,8 @@ static int look_at_one(struct catalog *catalog, struct store *store,
         return -1;
     }
     catalog_offer(catalog, store, &object, options->stop);
-    if (catalog->count != 0 && ends_with(options->only, PACK_TAR_SUFFIX))
+    if (catalog->count != 0 &&
+        path_ends_with(options->only, strlen(options->only), PACK_TAR_SUFFIX))
         catalog->packs[0]->has_sidecar = true;
     return 0;
 }
@@ -409,7 +406,8 @@ static int read_all(struct catalog *catalog, const char *scheme,
 {
     /* A tar without an index is one of somebody else. */
     for (size_t i = 0; i < catalog->count; i++)
-        if (!catalog->packs[i]->has_sidecar && !ends_with(catalog->packs[i]->key, PACK_SUFFIX))
+        if (!catalog->packs[i]->has_sidecar &&
+            !path_ends_with(catalog->packs[i]->key, strlen(catalog->packs[i]->key), PACK_SUFFIX))
             err_set(&catalog->packs[i]->err, ERR_ABSENT, "no index");
     if (catalog->count != 0) {
         catalog->cache = mem_alloc(sizeof *catalog->cache);

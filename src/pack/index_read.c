@@ -347,11 +347,6 @@ static int split_columns(const struct buf *numbers, struct columns *columns, str
     return 0;
 }
 
-static bool ends_with(const char *text, size_t len, const char *end, size_t end_len)
-{
-    return len > end_len && memcmp(text + len - end_len, end, end_len) == 0;
-}
-
 /* A key is a good path; so must be what is left of a link's without its suffix. */
 static bool link_name_ok(const char *path, size_t len)
 {
@@ -374,9 +369,9 @@ static bool read_kind(struct index_rows *rows, struct index_row *row, struct vie
         return false;
     const unsigned kind = row->kind == PACK_GONE ? row->was : row->kind;
     const char *key = rows->keys.data + row->key;
-    const bool slash = ends_with(key, row->key_len, "/", 1);
+    const bool slash = path_ends_with(key, row->key_len, "/");
     if (kind == PACK_LINK)
-        return ends_with(key, row->key_len, LINK_SUFFIX, sizeof LINK_SUFFIX - 1) &&
+        return path_ends_with(key, row->key_len, LINK_SUFFIX) &&
                link_name_ok(key, row->key_len - (sizeof LINK_SUFFIX - 1));
     return slash == (kind == PACK_DIR);
 }

@@ -3,6 +3,7 @@
 #include "base/attr.h"
 #include "base/ban.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/scope.h"
 
 #include <assert.h>
@@ -95,12 +96,6 @@ static const char *finds_text(struct finds *finds, const char *text, size_t len)
     return copy;
 }
 
-static bool ends_with(const char *text, size_t len, const char *end)
-{
-    const size_t end_len = strlen(end);
-    return len > end_len && memcmp(text + len - end_len, end, end_len) == 0;
-}
-
 /* ---- objects ---- */
 
 /* Which keys before this one begin it: all between such a one and this one begin with it too, since
@@ -152,7 +147,7 @@ static size_t path_len_of(const char *name, size_t len, enum query_kind kind)
 {
     if (kind == QUERY_DIR && len != 0 && name[len - 1] == '/')
         return len - 1;
-    if (kind == QUERY_LINK && ends_with(name, len, LINK_SUFFIX))
+    if (kind == QUERY_LINK && path_ends_with(name, len, LINK_SUFFIX))
         return len - (sizeof LINK_SUFFIX - 1);
     return len;
 }
@@ -162,7 +157,7 @@ void search_object(struct search *search, const struct inventory_row *row)
     if (row->key_len == 0)
         return;
     const size_t suffix = sizeof AMETA_SUFFIX - 1;
-    const bool is_list = ends_with(row->key, row->key_len, AMETA_SUFFIX);
+    const bool is_list = path_ends_with(row->key, row->key_len, AMETA_SUFFIX);
     if (step_keys(search, row, is_list ? row->key_len - suffix : SIZE_MAX)) {
         remember_list(search, row, row->key_len - suffix); /* part of what it is about */
         return;
@@ -170,7 +165,7 @@ void search_object(struct search *search, const struct inventory_row *row)
     enum query_kind kind = QUERY_FILE;
     if (row->kind == INVENTORY_DIR || row->key[row->key_len - 1] == '/')
         kind = QUERY_DIR;
-    else if (row->kind == INVENTORY_LINK || ends_with(row->name, row->name_len, LINK_SUFFIX))
+    else if (row->kind == INVENTORY_LINK || path_ends_with(row->name, row->name_len, LINK_SUFFIX))
         kind = QUERY_LINK;
     if (!matcher_takes(search->matcher, row->name, path_len_of(row->name, row->name_len, kind)))
         return;
@@ -194,10 +189,10 @@ static bool is_archive(const char *key)
     static const char *const tars[] = { ".tar", ".tar.zst", ".tar.gz" };
     size_t len = strlen(key);
     for (size_t i = 0; i < sizeof crypts / sizeof *crypts; i++)
-        if (ends_with(key, len, crypts[i]))
+        if (path_ends_with(key, len, crypts[i]))
             len -= strlen(crypts[i]);
     for (size_t i = 0; i < sizeof tars / sizeof *tars; i++)
-        if (ends_with(key, len, tars[i]))
+        if (path_ends_with(key, len, tars[i]))
             return true;
     return false;
 }
@@ -539,7 +534,7 @@ static int compare_locations(const void *left, const void *right)
 static bool is_sidecar(const struct catalog *catalog, const char *key)
 {
     const size_t len = strlen(key);
-    if (!ends_with(key, len, PACK_TAR_SUFFIX PACK_INDEX_SUFFIX))
+    if (!path_ends_with(key, len, PACK_TAR_SUFFIX PACK_INDEX_SUFFIX))
         return false;
     char *of = mem_string(key);
     of[len - (sizeof PACK_INDEX_SUFFIX - 1)] = '\0';
