@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#define COMMAND_TABLES_MAX 28
+#define COMMAND_TABLES_MAX 32
 #define COMMAND_OPERANDS_ANY ((size_t)-1)
 
 struct command_example {
