@@ -120,9 +120,7 @@ static int take_batch(struct ledger *ledger, struct ledger_batch *batch, struct 
         journal_add_results(&ledger->journal, batch->segment, batch->count, ledger->scratch.data,
                             ledger->scratch.len);
     ledger->unsynced_results += batch->count;
-    const int result = seal_if_whole(ledger, batch->segment, err);
-    batch_free(batch);
-    return result;
+    return seal_if_whole(ledger, batch->segment, err);
 }
 
 static int take_encoded(struct ledger *ledger, const struct message *message, struct err *err)
@@ -218,6 +216,7 @@ static int look_after_claim(struct ledger *ledger, int64_t now_ns, struct err *e
 static void answer(struct ledger *ledger, struct message *message, int result,
                    const struct err *err)
 {
+    batch_free(message->batch);
     buf_done(&message->bytes);
     if (!message->wait) {
         mem_release(message);
@@ -266,8 +265,6 @@ static void *ledger_main(void *arg)
         struct err err = { 0 };
         /* After a failure nothing is written any more, but everybody still gets an answer. */
         const bool dropped = failed.kind != ERR_NONE;
-        if (dropped && message != NULL)
-            batch_free(message->batch);
         const int result = dropped ? -1 : serve(ledger, message, &err);
         if (result < 0 && failed.kind == ERR_NONE) {
             failed = err;
@@ -410,6 +407,13 @@ int ledger_intent(struct ledger *ledger, uint32_t segment, uint32_t first, uint3
         .kind = MESSAGE_INTENT, .segment = segment, .first = first, .last = last
     };
     return send_and_wait(ledger, &message, err);
+}
+
+bool ledger_is_ours(struct ledger *ledger)
+{
+    struct message message = { .kind = MESSAGE_FLUSH };
+    struct err ignored = { 0 };
+    return send_and_wait(ledger, &message, &ignored) == 0;
 }
 
 int ledger_begin(struct ledger *ledger, const struct journal_upload *upload, struct err *err)

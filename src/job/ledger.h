@@ -92,6 +92,8 @@ void ledger_report_encoded(struct ledger *ledger, uint32_t segment, uint32_t cou
 /* Returns when written: a kill after it finds the intent. */
 CHECKED int ledger_intent(struct ledger *ledger, uint32_t segment, uint32_t first, uint32_t last,
                           struct err *err);
+/* Is the job still this process's? What failed while another one took it over is no result. */
+bool ledger_is_ours(struct ledger *ledger);
 /* Returns when durable. */
 CHECKED int ledger_begin(struct ledger *ledger, const struct journal_upload *upload,
                          struct err *err);

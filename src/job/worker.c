@@ -295,6 +295,21 @@ static uint32_t drop_open(struct worker *worker, struct ledger_batch *batch)
     return kept;
 }
 
+static void note_failures(struct run *run, const struct work *work,
+                          const struct ledger_batch *batch)
+{
+    bool asked = false;
+    for (uint32_t i = 0; i < work->count; i++) {
+        const struct result *result = &batch->results[i];
+        if (result->status != RESULT_FAILED || err_trait(result->err->kind)->ends_run)
+            continue;
+        if (!asked && !ledger_is_ours(run->ledger))
+            return;
+        asked = true;
+        notes_add(&run->notes, RESULT_FAILED, work->entries[i].name, result->err);
+    }
+}
+
 void worker_do_entries(struct worker *worker, struct work *work)
 {
     struct run *run = worker->run;
@@ -322,12 +337,10 @@ void worker_do_entries(struct worker *worker, struct work *work)
         if (!run_is_get(run))
             put_again(worker, work->segment, &work->entries[i], &batch->results[i], &pending[i]);
         mem_release(pending[i].key);
-        const struct result *result = &batch->results[i];
-        if (result->status == RESULT_FAILED && !err_trait(result->err->kind)->ends_run &&
-            !work->is_again)
-            notes_add(&run->notes, RESULT_FAILED, work->entries[i].name, result->err);
     }
     mem_release(pending);
+    if (!work->is_again)
+        note_failures(run, work, batch);
     batch->count = drop_open(worker, batch);
     ledger_report(run->ledger, batch);
 }

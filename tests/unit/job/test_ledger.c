@@ -762,9 +762,13 @@ static void test_claim_taken_over_stops_the_process(void **state)
     struct process process;
     struct err err = { 0 };
     process_start(&process);
+    assert_true(ledger_is_ours(process.ledger));
     scratch_text(&scratch, "job/claims/run.g9", "somebody else");
-    while (!stop_raised(&process.stop)) /* it looks once a second */
+    while (!stop_raised(&process.stop)) { /* it looks once a second, whatever it is given then */
+        ledger_report(process.ledger, ledger_batch_new(1, 0));
         usleep(1000);
+    }
+    assert_false(ledger_is_ours(process.ledger));
     assert_int_equal(ledger_intent(process.ledger, 1, 0, 1, &err), -1);
     err_clear(&err);
     assert_int_equal(ledger_stop(process.ledger, &err), -1);
