@@ -117,6 +117,11 @@ static void show_json(const struct repack_counts *counts, int status)
     fwrite(line.data, 1, line.len, stdout);
 }
 
+static const char *packs(uint64_t count)
+{
+    return count == 1 ? "pack" : "packs";
+}
+
 static void show_counts(const struct settings *settings, const struct repack_counts *counts)
 {
     char before[UNITS_TEXT_MAX];
@@ -127,14 +132,15 @@ static void show_counts(const struct settings *settings, const struct repack_cou
     units_count(counts->packs_before, before);
     units_bytes(counts->bytes_before, bytes_before);
     if (counts->rewritten == 0 || settings->dry_run) {
-        fprintf(stderr, "%s packs, %s: %s %s\n", before, bytes_before,
+        fprintf(stderr, "%s %s, %s: %s %s\n", before, packs(counts->packs_before), bytes_before,
                 units_count(counts->rewritten, after),
                 counts->rewritten == 0 ? "to rewrite" : "would be rewritten");
         return;
     }
     const bool grew = counts->bytes_after > counts->bytes_before;
-    fprintf(stderr, "%s packs, %s, were %s, %s: %s %s\n", units_count(counts->packs_after, after),
-            units_bytes(counts->bytes_after, bytes_after), before, bytes_before,
+    fprintf(stderr, "%s %s, %s, were %s, %s: %s %s\n", units_count(counts->packs_after, after),
+            packs(counts->packs_after), units_bytes(counts->bytes_after, bytes_after), before,
+            bytes_before,
             units_bytes(grew ? counts->bytes_after - counts->bytes_before
                              : counts->bytes_before - counts->bytes_after,
                         freed),
