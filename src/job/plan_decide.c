@@ -314,7 +314,8 @@ int plan_decide(struct planner *planner, const struct stream_item *from,
     if (seek_in_pack(planner, record, &there, err) < 0)
         return -1;
     ret_entry->action = decide(planner, from, there, record, ret_entry);
-    const bool is_packed = there == &planner->packed;
+    /* Only the record says what is in a pack. */
+    const bool is_packed = record != NULL && there == &planner->packed;
     if (is_packed && (ret_entry->action == PLAN_UNCHANGED || ret_entry->action == PLAN_COMPARE)) {
         ret_entry->record = record->record;
         ret_entry->kept = there->pack;
