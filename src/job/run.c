@@ -598,6 +598,7 @@ void run_snapshot(struct run *run, struct snapshot *ret_snapshot)
     ret_snapshot->moved_bytes = atomic_load(&run->moved);
     ret_snapshot->retries = atomic_load(&run->retries);
     ret_snapshot->packs = atomic_load(&run->packs);
+    ret_snapshot->packing = run->job->spec.pack != JOB_PACK_OFF;
     if (run->sources.fallback_count != NULL)
         ret_snapshot->fallback_count = atomic_load(run->sources.fallback_count);
     ret_snapshot->active_count = atomic_load(&run->active_count);

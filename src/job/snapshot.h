@@ -36,6 +36,7 @@ struct snapshot {
     uint64_t flight_bytes;              /* moved already of objects that are not settled yet */
     uint64_t retries;
     uint64_t packs;          /* stored by this run; what is in them counts as objects */
+    bool packing;            /* they were asked for */
     uint64_t fallback_count; /* files and directories read below the fallback root */
     uint64_t warned_count;   /* entries of this run without all their extended attributes */
     uint32_t active_count;   /* transfers under way */

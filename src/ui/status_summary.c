@@ -27,7 +27,8 @@ static struct row row_of(const char *name, const struct snapshot_sum *sum)
     return row;
 }
 
-/* What went into packs is counted by itself; how many packs that makes is said beside. */
+/* What went into packs is counted by itself; how many packs that makes is said beside. None at all
+ * may be a surprise: a level that no directory has. */
 static void note_packs(const struct snapshot *snap, struct row *row)
 {
     char count[UNITS_TEXT_MAX];
@@ -35,6 +36,8 @@ static void note_packs(const struct snapshot *snap, struct row *row)
     if (snap->packs != 0)
         snprintf(row->note + len, sizeof(row->note) - len, "%s%s pack%s", len != 0 ? ", " : "",
                  units_count(snap->packs, count), snap->packs == 1 ? "" : "s");
+    else if (snap->packing && snap->done.count != 0)
+        snprintf(row->note + len, sizeof(row->note) - len, "%sin no pack", len != 0 ? ", " : "");
 }
 
 static void note_done(const struct snapshot *snap, struct row *row)

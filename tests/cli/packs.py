@@ -67,13 +67,16 @@ def each_directory_of_a_level_is_one_pack(it):
     sources(it, random_of("packs level", 1))
     for level, count in ((0, 1), (1, 3), (2, 11)):
         shutil.rmtree(it / "store", ignore_errors=True)
-        it.lade("put", "--job", f"job{level}", f"--pack={level}", "src", "file:store")
+        it.lade("put", "--job", f"job{level}", f"--pack={level}", "src", "file:store").has_not("in no pack")
         packs = packs_of(it / "store")
         equal(len(packs), count, f"packs of level {level}")
         same_trees(restored(it), it / "src")
         same_trees(restored(it, "bsdtar"), it / "src")
     check((it / "store/cam0/00.tar.zst").exists() and (it / "store/cam1/log1.txt").exists(), keys(it / "store"))
     equal(names_in(it / "store/cam0/02.tar.zst")[:2], ["cam0/02/", "cam0/02/img000.jpg"])
+    # A level that no directory has packs nothing, and says so.
+    it.lade("put", "--job", "job9", "--pack=9", "src", "file:deep").has("in no pack")
+    equal(packs_of(it / "deep"), [])
 
 
 @case
