@@ -14,6 +14,9 @@ struct parser {
     struct err *err;
 };
 
+/* 0 and what comes next in the text, -1. */
+typedef int (*parse_fn)(struct parser *parser, struct pattern_node **ret_node);
+
 static struct pattern_node *node_new(struct parser *parser, enum node_kind kind)
 {
     struct pattern_node *node = arena_take(parser->arena, sizeof(*node));
@@ -417,17 +420,24 @@ static int parse_row(struct parser *parser, struct pattern_node **ret_node)
     return 0;
 }
 
-static int parse_choice(struct parser *parser, struct pattern_node **ret_node)
+/* Rows with `mark` between them. */
+static int parse_rows(struct parser *parser, parse_fn parse, char mark,
+                      struct pattern_node **ret_node)
 {
     struct pattern_node *choice = node_new(parser, NODE_CHOICE);
     do {
         struct pattern_node *row = NULL;
-        if (parse_row(parser, &row) < 0)
+        if (parse(parser, &row) < 0)
             return -1;
         node_add(choice, row);
-    } while (take(parser, '|'));
+    } while (take(parser, mark));
     *ret_node = choice;
     return 0;
+}
+
+static int parse_choice(struct parser *parser, struct pattern_node **ret_node)
+{
+    return parse_rows(parser, parse_row, '|', ret_node);
 }
 
 /* The text up to `end` as a regular expression; the parser moves to its end. */
@@ -543,15 +553,7 @@ static int parse_glob_row(struct parser *parser, struct pattern_node **ret_node)
 
 static int parse_glob_choice(struct parser *parser, struct pattern_node **ret_node)
 {
-    struct pattern_node *choice = node_new(parser, NODE_CHOICE);
-    do {
-        struct pattern_node *row = NULL;
-        if (parse_glob_row(parser, &row) < 0)
-            return -1;
-        node_add(choice, row);
-    } while (take(parser, ','));
-    *ret_node = choice;
-    return 0;
+    return parse_rows(parser, parse_glob_row, ',', ret_node);
 }
 
 int pattern_parse(struct pattern_node **ret_tree, struct arena *arena, const char *text, size_t len,
